@@ -1,0 +1,108 @@
+//! What the program counts; `admin` shows it as OpenMetrics.
+//!
+//! Whatever a request touches is counted in cells of its worker and summed when somebody looks, so that no
+//! cache line is shared on the hot path.
+//! Never here: HTTP, the words of a metric's help text (`admin`).
+
+mod cells;
+
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+pub use cells::{Counter, Gauge, Histogram, RequestCells, Verdict};
+
+/// Everything that is counted. A cheap handle; clones share one set of numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics(Arc<Numbers>);
+
+impl Metrics {
+    /// Numbers at zero. `routes` are the labels of requests: route names by index, and behind them
+    /// [`Numbers::AUTH_ENDPOINTS`] and [`Numbers::NO_ROUTE`].
+    pub fn new(mut routes: Vec<String>) -> Self {
+        routes.extend([Numbers::AUTH_ENDPOINTS.to_owned(), Numbers::NO_ROUTE.to_owned()]);
+        Self(Arc::new(Numbers { routes, ..Numbers::default() }))
+    }
+
+    /// Cells for one more worker.
+    pub fn worker(&self) -> Arc<RequestCells> {
+        let cells = Arc::new(RequestCells::new(self.routes.len()));
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&cells));
+        cells
+    }
+
+    /// The cells of every worker, for whoever sums them.
+    pub fn workers(&self) -> Vec<Arc<RequestCells>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Deref for Metrics {
+    type Target = Numbers;
+
+    fn deref(&self) -> &Numbers {
+        &self.0
+    }
+}
+
+/// The numbers that do not belong to one worker.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    /// Labels of requests, by index.
+    pub routes: Vec<String>,
+    /// Connections open now.
+    pub connections: Gauge,
+    /// Connections ever accepted.
+    pub connections_accepted: Counter,
+    /// Connections closed at once because too many were open, in all or from one address.
+    pub connections_refused: Counter,
+    /// TLS handshakes completed.
+    pub handshakes: Counter,
+    /// TLS handshakes that failed or took too long.
+    pub handshake_failures: Counter,
+    /// Good logins.
+    pub logins: Counter,
+    /// Refused logins.
+    pub login_failures: Counter,
+    /// Accounts registered.
+    pub registrations: Counter,
+    /// Refreshes granted.
+    pub refreshes: Counter,
+    /// Sessions ended because a token came that only a thief can have kept.
+    pub refresh_thefts: Counter,
+    /// Successors of a rotating client replaced unused.
+    pub refresh_replacements: Counter,
+    /// Attempts refused by a throttle.
+    pub throttled: Counter,
+    /// Password hashes waiting for a thread.
+    pub hash_queue: Gauge,
+    /// Password hashes turned away because too many waited.
+    pub hashes_refused: Counter,
+    /// Live revocations in memory.
+    pub revocations: Gauge,
+    /// Number of the last log entry that this process has applied.
+    pub revocation_sequence: Gauge,
+    /// Store operations that failed.
+    pub store_failures: Counter,
+    /// Access log lines dropped because their writer could not keep up.
+    pub log_lines_dropped: Counter,
+    workers: Mutex<Vec<Arc<RequestCells>>>,
+}
+
+impl Numbers {
+    /// The label of requests to the auth endpoints.
+    pub const AUTH_ENDPOINTS: &'static str = "auth";
+    /// The label of requests that no route took.
+    pub const NO_ROUTE: &'static str = "none";
+
+    /// The index of [`Self::AUTH_ENDPOINTS`].
+    pub fn auth_endpoints(&self) -> usize {
+        self.routes.len().saturating_sub(2)
+    }
+
+    /// The index of [`Self::NO_ROUTE`].
+    pub fn no_route(&self) -> usize {
+        self.routes.len().saturating_sub(1)
+    }
+}

@@ -1,0 +1,1 @@
+//! Tokens refused before their expiry.

@@ -1,0 +1,56 @@
+use http::Method;
+
+/// One `[[route]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What logs and metrics call it: its host and path patterns as configured, as in `app.example.com/api/*`.
+    pub name: String,
+    /// Which paths it takes.
+    pub path: PathPattern,
+    /// Which hosts it takes; empty: any.
+    pub hosts: Vec<HostPattern>,
+    /// Which methods it takes; `None`: any. HEAD follows GET.
+    pub methods: Option<Vec<Method>>,
+    /// Who may pass.
+    pub access: Access,
+    /// Whether the credentials are passed on to the upstream.
+    pub forward_token: bool,
+    /// Where it leads.
+    pub destination: Destination,
+}
+
+/// Who may pass a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever presents a valid access token.
+    Protected,
+    /// Anybody.
+    Public,
+}
+
+/// Where a route leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The built-in backend that shows what it received.
+    Echo,
+    /// The upstream of that index in the configuration's list.
+    Upstream(usize),
+}
+
+/// A path as a route names it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PathPattern {
+    /// Exactly this path; begins with a slash.
+    Exact(String),
+    /// `/api/*`, kept as `/api`: that path, `/api/`, and everything below. `/*` is kept as the empty text.
+    Below(String),
+}
+
+/// A host as a route names it: lower case, without port and trailing dot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// Exactly this host.
+    Exact(String),
+    /// `*.example.com`, kept as `example.com`: every host at least one label below it.
+    Below(String),
+}

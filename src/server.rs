@@ -1,0 +1,5 @@
+//! Sockets, TLS, HTTP connections, workers and the drain.
+
+mod settings;
+
+pub use settings::{Limits, Settings, Shutdown, TlsVersion};

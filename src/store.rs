@@ -1,0 +1,5 @@
+//! Users, sessions and the revocation log, on disk.
+
+mod settings;
+
+pub use settings::Settings;
