@@ -5,9 +5,16 @@
 //! Never here: revocation, sessions, users, the wall clock.
 
 mod claim;
+mod key;
+mod mint;
 mod profile;
+mod read;
 mod settings;
+mod verify;
 
 pub use claim::{ClaimValue, TokenKind, Verified};
+pub use key::KeyRing;
+pub use mint::NewToken;
 pub use profile::Profile;
 pub use settings::{ClaimSettings, KeySettings, Settings};
+pub use verify::{TokenError, verify};

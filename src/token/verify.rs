@@ -1,0 +1,164 @@
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{
+    claim::{TokenKind, Verified},
+    key::{Key, KeyRing},
+    profile::Profile,
+    read::{self, RawClaims, UserClaim},
+};
+use crate::{
+    clock::Timestamp,
+    id::{SessionId, TokenId, UserId},
+};
+
+/// Why a token is not what it should be. What it says is known to be ours only in [`TokenError::Expired`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Authentic, but past its `exp`.
+    #[error("the token is expired")]
+    Expired,
+    /// Malformed, signed by nobody we trust, of no kind we know, or meant for others.
+    #[error("the token is invalid")]
+    Invalid,
+}
+
+/// Checks all of a token that can be known from the token itself: form, signature, kind, issuer, audience,
+/// user and times. Revocation is asked elsewhere.
+///
+/// The algorithm is the key's, never the token's (RFC 8725, section 3.1).
+///
+/// # Errors
+/// [`TokenError`]; a wrong JSON type is a refusal, never "absent".
+pub fn verify(
+    token: &str,
+    keys: &KeyRing,
+    profile: &Profile,
+    now: Timestamp,
+) -> Result<Verified, TokenError> {
+    if token.len() > MAX_LEN {
+        return Err(TokenError::Invalid);
+    }
+    let (signing_input, signature) = token.rsplit_once('.').ok_or(TokenError::Invalid)?;
+    let (header, payload) = signing_input.split_once('.').ok_or(TokenError::Invalid)?;
+    check_signature(header, signing_input, signature, keys)?;
+
+    // Most payloads fit the stack; a longer one is rare enough to allocate.
+    let mut on_stack = [0; 1024];
+    let on_heap;
+    let json = if payload.len() <= on_stack.len() {
+        let len = URL_SAFE_NO_PAD.decode_slice(payload, &mut on_stack).map_err(|_| TokenError::Invalid)?;
+        on_stack.get(..len).unwrap_or_default()
+    } else {
+        on_heap = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Invalid)?;
+        &on_heap
+    };
+    let claims = read::claims(json, profile).map_err(|_| TokenError::Invalid)?;
+    check_claims(claims, signing_input, profile, now)
+}
+
+/// A token beyond this is not parsed; ours have some hundred bytes.
+const MAX_LEN: usize = 8 * 1024;
+
+/// The length of an HMAC-SHA256 in base64url without padding.
+const SIGNATURE_LEN: usize = 43;
+
+fn check_signature(
+    header: &str,
+    signing_input: &str,
+    signature: &str,
+    keys: &KeyRing,
+) -> Result<(), TokenError> {
+    if signature.len() != SIGNATURE_LEN {
+        return Err(TokenError::Invalid);
+    }
+    let mut bytes = [0; 32];
+    // The engine refuses padding and stray bits, so that one signature has one spelling.
+    match URL_SAFE_NO_PAD.decode_slice(signature, &mut bytes) {
+        Ok(32) => {}
+        _ => return Err(TokenError::Invalid),
+    }
+    let signed = |key: &Key| key.signed(signing_input.as_bytes(), &bytes);
+
+    if let Some(key) = keys.by_header(header) {
+        return signed(key).then_some(()).ok_or(TokenError::Invalid);
+    }
+    let json = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::Invalid)?;
+    let header = read::header(&json).map_err(|_| TokenError::Invalid)?;
+    if header.has_extensions || header.alg.as_deref() != Some(Key::ALGORITHM) {
+        return Err(TokenError::Invalid);
+    }
+    let known = match header.kid.as_deref().and_then(|id| keys.by_id(id)) {
+        Some(key) => signed(key),
+        // A backend that shares our secret names no key of ours.
+        None => keys.iter().any(signed),
+    };
+    known.then_some(()).ok_or(TokenError::Invalid)
+}
+
+fn check_claims(
+    claims: RawClaims<'_>,
+    signing_input: &str,
+    profile: &Profile,
+    now: Timestamp,
+) -> Result<Verified, TokenError> {
+    let kind = match claims.kind.as_deref() {
+        Some(kind) if kind == profile.access_kind => TokenKind::Access,
+        Some(kind) if kind == profile.refresh_kind => TokenKind::Refresh,
+        _ => return Err(TokenError::Invalid),
+    };
+    let user: UserId = match &claims.user {
+        Some(UserClaim::Text(text)) => text.parse().map_err(|_| TokenError::Invalid)?,
+        Some(UserClaim::Number(number)) => number.to_string().parse().map_err(|_| TokenError::Invalid)?,
+        None => return Err(TokenError::Invalid),
+    };
+    if claims.iss.as_deref() != profile.issuer.as_deref() && profile.issuer.is_some() {
+        return Err(TokenError::Invalid);
+    }
+    let meant_for_us = match &claims.aud {
+        Some(audience) => audience.0.iter().any(|one| profile.audience.iter().any(|ours| ours == one)),
+        None => profile.audience.is_empty(),
+    };
+    if !meant_for_us {
+        return Err(TokenError::Invalid);
+    }
+    let session = match claims.sid.as_deref() {
+        Some(sid) => Some(SessionId::from_claim(sid).ok_or(TokenError::Invalid)?),
+        None => None,
+    };
+
+    let leeway = profile.leeway;
+    let expires_at = claims.exp.ok_or(TokenError::Invalid)?.0;
+    let begins = claims.nbf.into_iter().chain(claims.iat).map(|date| Timestamp::from_seconds(date.0));
+    if begins.into_iter().any(|begin| begin > now.plus(leeway)) {
+        return Err(TokenError::Invalid);
+    }
+    if now >= Timestamp::from_seconds(expires_at).plus(leeway) {
+        return Err(TokenError::Expired);
+    }
+    // A session bounds what we minted. Where there is none, the token is a backend's that shares our secret, and
+    // a revocation must know how long such a token can live.
+    let lifetime = match kind {
+        TokenKind::Access => profile.access_lifetime,
+        TokenKind::Refresh => profile.refresh_lifetime,
+    };
+    if session.is_none() && Timestamp::from_seconds(expires_at) > now.plus(lifetime).plus(leeway) {
+        return Err(TokenError::Invalid);
+    }
+
+    let token = claims
+        .jti
+        .as_deref()
+        .map_or_else(|| TokenId::of_signing_input(signing_input.as_bytes()), TokenId::from_claim);
+    Ok(Verified {
+        kind,
+        user,
+        token,
+        session,
+        issued_at: claims.iat.map(|date| date.0),
+        expires_at,
+        extra_claims: claims.extra,
+    })
+}
+
+#[cfg(test)]
+mod tests;
