@@ -1,5 +1,322 @@
 //! Users, sessions and the revocation log, on disk.
+//!
+//! Whatever an operation answers has been committed, and forced to the disk, before it is answered. Operations
+//! that revoke return the log's new entries; the caller applies them to memory before it answers anybody.
+//! Never here: passwords (`password`), the bytes of tokens (`token`), the canonical form of a name (`auth`), the
+//! wall clock.
 
+mod error;
+mod log;
+mod refresh_rule;
+mod session;
 mod settings;
+mod sqlite;
+mod user;
 
+pub use error::{
+    ChangePasswordError, CreateUserError, OpenError, OpenSessionError, RefreshError, StoreError,
+    UpdateUserError,
+};
+pub use log::{Revocation, Revoked};
+pub use session::{Adoption, IssuedToken, NewSession, Opened, RefreshRequest, Refreshed, Replaced, Session};
 pub use settings::Settings;
+pub use sqlite::Sqlite;
+pub use user::{Account, Name, NewUser, User, UserChanges};
+
+use crate::{
+    clock::Timestamp,
+    id::{SessionId, TokenId, UserId},
+};
+
+/// Where everything durable lies. A cheap handle; clones share it, and it is closed behind the last of them.
+///
+/// An operation whose future is dropped is done all the same.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// One file on this machine.
+    Sqlite(Sqlite),
+}
+
+impl Store {
+    /// Opens the store, making it where it is missing, and checks it. Blocks: not for async threads.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. What is not ours, damaged or too new is left as it is.
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        Sqlite::open(&settings.path).map(Self::Sqlite)
+    }
+
+    /// Does what waits already, and closes. Calls on other handles fail from then on. Blocks: not for async
+    /// threads. A store whose handles are merely dropped closes too, but nobody learns when.
+    pub fn close(self) {
+        match self {
+            Self::Sqlite(db) => db.close(),
+        }
+    }
+
+    /// How durable a commit is: for a test to assert.
+    pub async fn durability(&self) -> Result<Durability, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.durability().await,
+        }
+    }
+
+    /// Creates a user and, where one is given, their first session.
+    ///
+    /// # Errors
+    /// [`CreateUserError::NameTaken`] and [`CreateUserError::EmailTaken`] where a name or an address of another
+    /// user, deleted ones included, has the same canonical form.
+    pub async fn create_user(
+        &self,
+        new: NewUser,
+        session: Option<NewSession>,
+        now: Timestamp,
+    ) -> Result<(User, Option<SessionId>), CreateUserError> {
+        match self {
+            Self::Sqlite(db) => db.create_user(new, session, now).await,
+        }
+    }
+
+    /// The account of a user who has not been deleted.
+    pub async fn account(&self, id: &UserId) -> Result<Option<Account>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.account(id).await,
+        }
+    }
+
+    /// The account that `name` means, among user names and e-mail addresses as allowed: first exactly, a user name
+    /// before an address, then canonically. A name that means two users means none.
+    pub async fn account_by_name(
+        &self,
+        name: &Name,
+        usernames: bool,
+        emails: bool,
+    ) -> Result<Option<Account>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.account_by_name(name, usernames, emails).await,
+        }
+    }
+
+    /// A user who has not been deleted.
+    pub async fn user(&self, id: &UserId) -> Result<Option<User>, StoreError> {
+        Ok(self.account(id).await?.map(|account| account.user))
+    }
+
+    /// At most `limit` users behind `after`, in the order in which they were created.
+    pub async fn users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.users(after, limit).await,
+        }
+    }
+
+    /// Changes a user's address, roles and attributes.
+    ///
+    /// # Errors
+    /// [`UpdateUserError::EmailTaken`] as in [`Self::create_user`]; [`UpdateUserError::UnknownUser`] also for
+    /// deleted ones.
+    pub async fn update_user(&self, id: &UserId, changes: UserChanges) -> Result<User, UpdateUserError> {
+        match self {
+            Self::Sqlite(db) => db.update_user(id, changes).await,
+        }
+    }
+
+    /// Replaces the hash of a password by another of the same password. `false` where it was no longer `old_hash`.
+    ///
+    /// A login that verified the old hash at the same time finds [`OpenSessionError::AccountChanged`] and must
+    /// read and verify again.
+    pub async fn rehash(&self, id: &UserId, old_hash: &str, new_hash: &str) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.rehash(id, old_hash, new_hash).await,
+        }
+    }
+
+    /// Opens a session for a user whose password has been verified against `expected_hash`.
+    ///
+    /// # Errors
+    /// [`OpenSessionError::AccountChanged`] where the user is gone or disabled by now, or the hash is another.
+    pub async fn open_session(
+        &self,
+        user: &UserId,
+        expected_hash: &str,
+        new: NewSession,
+        now: Timestamp,
+    ) -> Result<Opened, OpenSessionError> {
+        match self {
+            Self::Sqlite(db) => db.open_session(user, expected_hash, new, now).await,
+        }
+    }
+
+    /// The session that a refresh token without `sid` has opened; opens it at the first call. A refresh with that
+    /// session must follow, which finds out whether it has ended since.
+    ///
+    /// # Errors
+    /// [`OpenSessionError::AccountChanged`] where the user is gone or disabled, or the token has been revoked.
+    pub async fn adopt_session(
+        &self,
+        adoption: Adoption,
+        now: Timestamp,
+    ) -> Result<Opened, OpenSessionError> {
+        match self {
+            Self::Sqlite(db) => db.adopt_session(adoption, now).await,
+        }
+    }
+
+    /// At most `limit` living sessions of a user, the last refreshed first.
+    pub async fn sessions_of(
+        &self,
+        user: &UserId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.sessions_of(user, now, limit).await,
+        }
+    }
+
+    /// Takes a refresh token's successor out of its session, in one atomic step. The caller has checked the token
+    /// itself, its expiry included.
+    ///
+    /// # Errors
+    /// See [`RefreshError`]. A theft has ended the session, durably, when it is answered.
+    pub async fn refresh(&self, request: RefreshRequest, now: Timestamp) -> Result<Refreshed, RefreshError> {
+        match self {
+            Self::Sqlite(db) => db.refresh(request, now).await,
+        }
+    }
+
+    /// Ends a session: every token of it is dead. One that has ended already is left as it is.
+    ///
+    /// A session that the store does not know is revoked until `until_floor`, where that is given: an authentic
+    /// token of it has been shown, and must be dead. Without it nothing happens and nothing is returned.
+    pub async fn end_session(
+        &self,
+        session: SessionId,
+        until_floor: Option<Timestamp>,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.end_session(session, until_floor).await,
+        }
+    }
+
+    /// Ends every session of a user and kills whatever else was issued to them before `now`. The user need not be
+    /// one of ours. `until_floor` is the latest expiry that a token without session can have, leeway included.
+    pub async fn end_sessions_of(
+        &self,
+        user: &UserId,
+        until_floor: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.end_sessions_of(user, until_floor, now).await,
+        }
+    }
+
+    /// Kills one token, which expires at `expires_at`.
+    pub async fn revoke_token(
+        &self,
+        token: TokenId,
+        expires_at: Timestamp,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.revoke_token(token, expires_at).await,
+        }
+    }
+
+    /// Sets a password's hash, ends every session of the user as [`Self::end_sessions_of`] does, and then opens
+    /// `session`. Without `expected_old_hash` it is an operator's doing, and a disabled user may have it too.
+    ///
+    /// # Errors
+    /// [`ChangePasswordError::AccountChanged`] where the user is gone, or disabled and not an operator's case, or
+    /// the hash is no longer `expected_old_hash`.
+    pub async fn change_password(
+        &self,
+        user: &UserId,
+        expected_old_hash: Option<&str>,
+        new_hash: &str,
+        session: Option<NewSession>,
+        until_floor: Timestamp,
+        now: Timestamp,
+    ) -> Result<(Option<SessionId>, Vec<Revocation>), ChangePasswordError> {
+        match self {
+            Self::Sqlite(db) => {
+                db.change_password(user, expected_old_hash, new_hash, session, until_floor, now).await
+            }
+        }
+    }
+
+    /// Disables a user: every token is refused until [`Self::unblock_user`], and those of today for good. The user
+    /// need not be one of ours.
+    pub async fn block_user(
+        &self,
+        user: &UserId,
+        until_floor: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.block_user(user, until_floor, now).await,
+        }
+    }
+
+    /// Enables a user again. Deleted ones stay blocked, and nothing is returned.
+    pub async fn unblock_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<Revocation>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.unblock_user(user, now).await,
+        }
+    }
+
+    /// Deletes a user and blocks them for ever. Their names stay taken. Nothing is returned where there is no such
+    /// user.
+    pub async fn delete_user(
+        &self,
+        user: &UserId,
+        until_floor: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.delete_user(user, until_floor, now).await,
+        }
+    }
+
+    /// At most `limit` entries of the revocation log behind `sequence`, in their order.
+    pub async fn log_after(&self, sequence: u64, limit: u32) -> Result<Vec<Revocation>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.log_after(sequence, limit).await,
+        }
+    }
+
+    /// The number of the log's last entry, swept or not; 0 before the first.
+    pub async fn log_head(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.log_head().await,
+        }
+    }
+
+    /// A number that is another whenever anything, this process or not, has committed since it was last asked for.
+    pub async fn change_marker(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.change_marker().await,
+        }
+    }
+
+    /// Removes at most `limit` entries and sessions that no living token is concerned by, and returns how many.
+    /// Fewer than `limit` means that nothing is left to remove.
+    pub async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.sweep(now, limit).await,
+        }
+    }
+}
+
+/// What the connection that writes was told about durability.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Durability {
+    /// Whether rows that point nowhere are refused.
+    pub foreign_keys: bool,
+    /// `wal`.
+    pub journal_mode: String,
+    /// 2: every commit waits until it is on the disk.
+    pub synchronous: u32,
+}
+
+#[cfg(test)]
+mod tests;

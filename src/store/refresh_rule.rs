@@ -1,0 +1,123 @@
+//! Which tokens one presented refresh token buys: the contract's rule, as a function of state and time.
+//!
+//! Never here: the store, signatures, the expiry of the presented token.
+
+use std::time::Duration;
+
+use super::IssuedToken;
+use crate::{clock::Timestamp, id::TokenId};
+
+/// What a session remembers of its refresh tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The token last used.
+    pub base: TokenId,
+    /// What was handed out for it; `None` until the first refresh.
+    pub handed: Option<Handed>,
+}
+
+/// What a session remembers once it has been refreshed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handed {
+    /// The successor of the base, made at its refresh token's `issued_at`.
+    pub successor: Pair,
+    /// Tokens superseded or replaced, the latest first, at most [`REMEMBERED`].
+    pub former: Vec<Former>,
+    /// Whether this client has ever used a successor, and so keeps them.
+    pub successor_used: bool,
+}
+
+/// A refresh token and the access token that goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Buys the next pair.
+    pub refresh: IssuedToken,
+    /// Opens routes.
+    pub access: IssuedToken,
+}
+
+/// A token that was base or successor once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Former {
+    /// The token.
+    pub token: TokenId,
+    /// When it was superseded or replaced.
+    pub since: Timestamp,
+}
+
+/// What a presented token buys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// The pair to hand out.
+    pub pair: Pair,
+    /// The chain as it is from now on; `None` where it stays as it was.
+    pub next: Option<Chain>,
+    /// A successor left unused by a client that keeps successors: its access token is to be revoked.
+    pub replaced: Option<Pair>,
+}
+
+/// Only a thief, or a victim behind one, can have presented the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Theft;
+
+/// How many superseded or replaced tokens a session remembers.
+pub const REMEMBERED: usize = 4;
+
+/// Decides about `presented`; `offer` is the pair to hand out if a new one is due, made `now`.
+pub fn decide(
+    chain: &Chain,
+    presented: TokenId,
+    offer: Pair,
+    now: Timestamp,
+    grace: Duration,
+) -> Result<Grant, Theft> {
+    let recent = |instant: Timestamp| now.since(instant) < grace;
+    let Some(handed) = &chain.handed else {
+        return if presented == chain.base {
+            Ok(grant(chain.base, Handed { successor: offer, former: Vec::new(), successor_used: false }))
+        } else {
+            Err(Theft)
+        };
+    };
+    if presented == chain.base {
+        if recent(handed.successor.refresh.issued_at) {
+            return Ok(repeat(chain, handed, offer, now));
+        }
+        let replaced = handed.successor_used.then_some(handed.successor);
+        let former = remember(handed, handed.successor.refresh.id, now);
+        let next = Handed { successor: offer, former, successor_used: handed.successor_used };
+        let next = Some(Chain { base: chain.base, handed: Some(next) });
+        return Ok(Grant { pair: offer, next, replaced });
+    }
+    if presented == handed.successor.refresh.id {
+        let former = remember(handed, chain.base, now);
+        return Ok(grant(presented, Handed { successor: offer, former, successor_used: true }));
+    }
+    if handed.former.iter().any(|former| former.token == presented && recent(former.since)) {
+        return Ok(repeat(chain, handed, offer, now));
+    }
+    Err(Theft)
+}
+
+fn grant(base: TokenId, handed: Handed) -> Grant {
+    let pair = handed.successor;
+    Grant { pair, next: Some(Chain { base, handed: Some(handed) }), replaced: None }
+}
+
+/// The present successor once more. Its access token is the same too, so that the whole answer is, unless that
+/// token is dead: an access lifetime below the grace must not leave a client without one.
+fn repeat(chain: &Chain, handed: &Handed, offer: Pair, now: Timestamp) -> Grant {
+    if now < handed.successor.access.expires_at {
+        return Grant { pair: handed.successor, next: None, replaced: None };
+    }
+    let successor = Pair { refresh: handed.successor.refresh, access: offer.access };
+    grant(chain.base, Handed { successor, ..handed.clone() })
+}
+
+fn remember(handed: &Handed, token: TokenId, now: Timestamp) -> Vec<Former> {
+    let latest = Former { token, since: now };
+    std::iter::once(latest).chain(handed.former.iter().copied()).take(REMEMBERED).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! The revocation log as gateways follow it, and its sweeping.
+
+use rusqlite::{Connection, Row, params};
+
+use super::{
+    Sqlite,
+    revoke::{SESSION, TOKEN, USER_BLOCKED, USER_INSTANT, USER_UNBLOCKED},
+    sessions, values,
+};
+use crate::{
+    clock::Timestamp,
+    store::{Revocation, Revoked, StoreError},
+};
+
+impl Sqlite {
+    pub(in crate::store) async fn log_after(
+        &self,
+        sequence: u64,
+        limit: u32,
+    ) -> Result<Vec<Revocation>, StoreError> {
+        let sql = "SELECT sequence, kind, id, user_id, at, until FROM revocations
+                   WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
+        self.feed
+            .run(move |db| {
+                let mut statement = db.prepare_cached(sql)?;
+                let rows = statement.query_map(params![values::from_sequence(sequence), limit], entry)?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    pub(in crate::store) async fn log_head(&self) -> Result<u64, StoreError> {
+        self.feed.run(|db| Ok(sessions::log_head(db)?)).await
+    }
+
+    pub(in crate::store) async fn change_marker(&self) -> Result<u64, StoreError> {
+        self.feed
+            .run(|db| {
+                let version: i64 = db.pragma_query_value(None, "data_version", |row| row.get(0))?;
+                Ok(version.cast_unsigned())
+            })
+            .await
+    }
+
+    pub(in crate::store) async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.write(move |db| Ok(sweep(db, now, limit)?)).await
+    }
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Revocation> {
+    let kind: i64 = row.get(1)?;
+    let what = match kind {
+        TOKEN => Revoked::Token(row.get(2)?),
+        SESSION => Revoked::Session(row.get(2)?),
+        USER_INSTANT => Revoked::UserInstant { user: row.get(3)?, at: row.get(4)? },
+        USER_BLOCKED => Revoked::UserBlocked(row.get(3)?),
+        USER_UNBLOCKED => Revoked::UserUnblocked(row.get(3)?),
+        // The table's own check allows no other.
+        _ => return Err(rusqlite::Error::IntegralValueOutOfRange(1, kind)),
+    };
+    Ok(Revocation { sequence: row.get(0).map(values::to_sequence)?, what, until: row.get(5)? })
+}
+
+fn sweep(db: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<u32> {
+    let mut left = limit;
+    for sql in SWEEPS {
+        let removed = db.prepare_cached(sql)?.execute(params![now, left])?;
+        left = left.saturating_sub(u32::try_from(removed).unwrap_or(u32::MAX));
+    }
+    Ok(limit.saturating_sub(left))
+}
+
+/// What may go, each up to a limit. A blocking's `until` is for ever; the word that takes it back removes it.
+const SWEEPS: [&str; 3] = [
+    // A session that nobody can refresh any more: its last token is dead, under every leeway.
+    "DELETE FROM sessions WHERE id IN (
+         SELECT id FROM sessions WHERE greatest_expiry < ?1 - 60000 LIMIT ?2)",
+    "DELETE FROM adoptions WHERE token IN (SELECT token FROM adoptions WHERE until < ?1 LIMIT ?2)",
+    "DELETE FROM revocations WHERE sequence IN (
+         SELECT sequence FROM revocations WHERE until < ?1 LIMIT ?2)",
+];

@@ -1,0 +1,204 @@
+//! Opening the file: made where it is missing, refused where it is not ours, damaged, altered or too new.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
+
+use crate::store::OpenError;
+
+/// The connection that writes, on a file that has been checked and brought up to date.
+pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
+    create_missing(path).and_then(|()| first_bytes(path)).map_err(|source| io_error(path, source)).and_then(
+        // SQLite itself leaves an empty file behind when it is stopped before its first write.
+        |head| match head.is_empty() || head == MAGIC {
+            true => Ok(()),
+            false => Err(OpenError::NotADatabase { path: path.to_owned() }),
+        },
+    )?;
+    let mut db = connect(path).map_err(|error| sqlite_error(path, &error))?;
+    check_pages(path, &db)?;
+    let found = check_owner(path, &db)?;
+    set_durability(path, &db)?;
+    migrate(&mut db, found).map_err(|error| sqlite_error(path, &error))?;
+    check_schema(path, &db)?;
+    Ok(db)
+}
+
+/// A connection that only reads. After [`writer`] has checked the file.
+pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
+    let open = || {
+        let db = connect(path)?;
+        // Not opened read-only: that connection could not recover the write-ahead log when it is the first.
+        db.pragma_update(None, "query_only", true)?;
+        Ok(db)
+    };
+    open().map_err(|error| sqlite_error(path, &error))
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "cell_size_check", true)?;
+    Ok(db)
+}
+
+fn create_missing(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)?;
+    }
+    // Password hashes lie in it: nobody else may read it, not even between creation and a later chmod.
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(MAGIC.len());
+    OpenOptions::new().read(true).write(true).open(path)?.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+    Ok(head)
+}
+
+fn check_pages(path: &Path, db: &Connection) -> Result<(), OpenError> {
+    let verdict: String = db
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| sqlite_error(path, &error))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    // Several lines at times; the error is one sentence.
+    let detail = verdict.split_whitespace().collect::<Vec<_>>().join(" ");
+    Err(OpenError::Damaged { path: path.to_owned(), detail })
+}
+
+/// The version of the schema; 0 where there is none yet.
+fn check_owner(path: &Path, db: &Connection) -> Result<i64, OpenError> {
+    let read = || {
+        let owner: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let objects: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        Ok((owner, version, objects))
+    };
+    match read().map_err(|error| sqlite_error(path, &error))? {
+        (0, 0, 0) => Ok(0),
+        (APPLICATION_ID, found, _) if found > KNOWN_VERSION => {
+            Err(OpenError::TooNew { path: path.to_owned(), found, known: KNOWN_VERSION })
+        }
+        (APPLICATION_ID, found, _) if found > 0 => Ok(found),
+        _ => Err(OpenError::Foreign { path: path.to_owned() }),
+    }
+}
+
+fn set_durability(path: &Path, db: &Connection) -> Result<(), OpenError> {
+    let set = || {
+        let mode: String = db.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        db.pragma_update(None, "synchronous", "full")?;
+        Ok(mode)
+    };
+    match set().map_err(|error| sqlite_error(path, &error))?.as_str() {
+        "wal" => Ok(()),
+        _ => Err(OpenError::Unusable {
+            path: path.to_owned(),
+            detail: "its file system does not allow a write-ahead log".to_owned(),
+        }),
+    }
+}
+
+/// Applies what the file lacks, one transaction a migration.
+fn migrate(db: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    for (version, sql) in (1..).zip(MIGRATIONS) {
+        if version <= found {
+            continue;
+        }
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let present: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        // Another process may have been faster.
+        if present < version {
+            transaction.execute_batch(sql)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", version)?;
+            transaction.commit()?;
+        }
+    }
+    Ok(())
+}
+
+fn check_schema(path: &Path, db: &Connection) -> Result<(), OpenError> {
+    let expected = || {
+        let mut fresh = Connection::open_in_memory()?;
+        migrate(&mut fresh, 0)?;
+        schema(&fresh)
+    };
+    let (expected, present) = expected()
+        .and_then(|expected| Ok((expected, schema(db)?)))
+        .map_err(|error| sqlite_error(path, &error))?;
+    let difference = expected
+        .iter()
+        .find(|object| !present.contains(object))
+        .map(|object| format!("{} is missing or was changed", object.name))
+        .or_else(|| {
+            let unknown = present.iter().find(|object| !expected.contains(object))?;
+            Some(format!("{} is not known", unknown.name))
+        });
+    match difference {
+        None => Ok(()),
+        Some(detail) => Err(OpenError::Altered { path: path.to_owned(), detail }),
+    }
+}
+
+#[derive(PartialEq)]
+struct Object {
+    name: String,
+    sql: String,
+}
+
+/// What the migrations made, or somebody else; SQLite's own tables and automatic indexes left out.
+fn schema(db: &Connection) -> rusqlite::Result<Vec<Object>> {
+    db.prepare(
+        "SELECT type || ' ' || name, sql FROM sqlite_schema WHERE name NOT GLOB 'sqlite_*' ORDER BY 1",
+    )?
+    .query_map([], |row| Ok(Object { name: row.get(0)?, sql: row.get(1)? }))?
+    .collect()
+}
+
+fn io_error(path: &Path, source: io::Error) -> OpenError {
+    OpenError::Io { path: path.to_owned(), source }
+}
+
+fn sqlite_error(path: &Path, error: &rusqlite::Error) -> OpenError {
+    let (path, detail) = (path.to_owned(), error.to_string());
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OpenError::Damaged { path, detail },
+        _ => OpenError::Unusable { path, detail },
+    }
+}
+
+/// The first bytes of every SQLite database.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// "Prtc": marks the file as ours (<https://www.sqlite.org/fileformat.html#application_id>).
+const APPLICATION_ID: i64 = 0x5072_7463;
+
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_users_sessions_revocations.sql")];
+
+const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Another process, such as the command line, may be writing.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Prepared statements kept by each connection.
+const STATEMENTS: usize = 64;
+
+#[cfg(test)]
+mod tests;

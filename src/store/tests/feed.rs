@@ -1,0 +1,92 @@
+use super::*;
+
+#[tokio::test]
+async fn the_log_is_read_in_order_and_by_the_page() {
+    let bench = Bench::new();
+    for _ in 0..7 {
+        bench.store.revoke_token(TokenId::random(), T0).await.unwrap();
+    }
+    let numbers = |entries: Vec<Revocation>| entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>();
+    assert_eq!(numbers(bench.store.log_after(0, 3).await.unwrap()), [1, 2, 3]);
+    assert_eq!(numbers(bench.store.log_after(3, 100).await.unwrap()), [4, 5, 6, 7]);
+    assert!(bench.store.log_after(7, 100).await.unwrap().is_empty());
+    assert!(bench.store.log_after(u64::MAX, 100).await.unwrap().is_empty());
+    assert_eq!(bench.store.log_head().await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn the_marker_moves_with_commits_of_this_and_any_other_process() {
+    let bench = Bench::new();
+    let elsewhere = bench.elsewhere();
+    let first = bench.store.change_marker().await.unwrap();
+    assert_eq!(bench.store.change_marker().await.unwrap(), first);
+    bench.store.revoke_token(TokenId::random(), T0).await.unwrap();
+    let second = bench.store.change_marker().await.unwrap();
+    assert_ne!(second, first);
+    elsewhere.revoke_token(TokenId::random(), T0).await.unwrap();
+    let third = bench.store.change_marker().await.unwrap();
+    assert_ne!(third, second);
+    bench.store.users(None, 1).await.unwrap();
+    assert_eq!(bench.store.change_marker().await.unwrap(), third);
+}
+
+#[tokio::test]
+async fn a_sweep_takes_what_has_passed_and_no_number_is_used_again() {
+    let bench = Bench::new();
+    let ada = bench.user("ada").await;
+    bench.store.revoke_token(TokenId::random(), T0).await.unwrap();
+    bench.store.revoke_token(TokenId::random(), seconds(1)).await.unwrap();
+    // Until `seconds(60)` and `seconds(61)`, the last instants included.
+    assert_eq!(bench.store.sweep(seconds(60), 10).await.unwrap(), 0);
+    assert_eq!(bench.store.sweep(seconds(61), 10).await.unwrap(), 1);
+    assert_eq!(bench.store.sweep(seconds(62), 10).await.unwrap(), 1);
+    assert_eq!(bench.log().await, []);
+    let bench = bench.reopened().await;
+    assert_eq!(bench.store.log_head().await.unwrap(), 2);
+    let (session, _) = bench.session(&ada, T0).await;
+    assert_eq!(session.sequence(), 2);
+    assert_eq!(bench.store.revoke_token(TokenId::random(), T0).await.unwrap()[0].sequence, 3);
+}
+
+#[tokio::test]
+async fn a_sweep_takes_small_steps() {
+    let bench = Bench::new();
+    let ada = bench.user("ada").await;
+    for _ in 0..5 {
+        bench.session(&ada, T0).await;
+        bench.store.revoke_token(TokenId::random(), T0).await.unwrap();
+    }
+    let late = T0.plus(SESSION);
+    assert_eq!(bench.store.sweep(late, 4).await.unwrap(), 4);
+    assert_eq!(bench.store.sweep(late, 4).await.unwrap(), 4);
+    assert_eq!(bench.store.sweep(late, 4).await.unwrap(), 2);
+    assert_eq!(bench.store.sweep(late, 4).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_the_living_and_the_blocked() {
+    let bench = Bench::new();
+    let ada = bench.user("ada").await;
+    let eve = bench.user("eve").await;
+    bench.store.block_user(&eve, T0, T0).await.unwrap();
+    let (idle, _) = bench.session(&ada, T0).await;
+    let (busy, token) = bench.session(&ada, T0).await;
+    let expiry = T0.plus(REFRESH);
+    bench.refresh(&ada, busy, token, expiry.minus(GRACE)).await.unwrap();
+
+    // The last token of the idle one may still be taken under the largest leeway.
+    let last_moment = expiry.plus(Revocation::SLACK);
+    bench.store.sweep(last_moment, 100).await.unwrap();
+    let kept = bench.store.end_session(idle, None).await.unwrap();
+    assert_eq!(kept.len(), 1);
+
+    bench.store.sweep(last_moment.plus(Duration::from_millis(1)), 100).await.unwrap();
+    let left: Vec<_> = bench.log().await.into_iter().map(|entry| entry.what).collect();
+    assert_eq!(left, [Revoked::UserBlocked(eve.clone())]);
+    assert_eq!(bench.store.sessions_of(&ada, last_moment, 10).await.unwrap().len(), 1);
+
+    // Months later, and once unblocked, nothing is left of it.
+    bench.store.unblock_user(&eve, T0).await.unwrap();
+    bench.store.sweep(T0.plus(SESSION).plus(SESSION), 100).await.unwrap();
+    assert_eq!(bench.log().await, []);
+}
