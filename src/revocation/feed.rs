@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+use super::RevocationList;
+use crate::{
+    clock::Clock,
+    metrics::Metrics,
+    store::{Store, StoreError},
+};
+
+/// Keeps a [`RevocationList`] level with the store's log, whoever writes into it.
+pub struct Feed {
+    store: Store,
+    list: RevocationList,
+    metrics: Metrics,
+    clock: Clock,
+    /// The log's last entry that has been applied.
+    sequence: u64,
+    /// What the store said before the log was last read to its end.
+    marker: u64,
+    away: bool,
+}
+
+impl Feed {
+    /// Reads the whole log into the list. Until this has succeeded no public listener may open.
+    pub async fn catch_up(
+        store: Store,
+        list: RevocationList,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        // Before reading: what is committed meanwhile is read once more, never missed.
+        let marker = store.change_marker().await?;
+        let mut feed = Self { store, list, metrics, clock, sequence: 0, marker, away: false };
+        feed.read_to_end().await?;
+        Ok(feed)
+    }
+
+    /// Follows the log until `shutdown`, and sweeps list and store. A store that is away is waited for.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let sweep = sweep(self.store.clone(), self.list.clone(), self.clock.clone());
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            () = self.follow() => {}
+            () = sweep => {}
+        }
+    }
+
+    /// Applies what has been committed since the last time, by this process or any other.
+    pub async fn poll_once(&mut self) -> Result<(), StoreError> {
+        let marker = self.store.change_marker().await?;
+        if marker != self.marker {
+            self.read_to_end().await?;
+            self.marker = marker;
+        }
+        Ok(())
+    }
+
+    async fn follow(mut self) {
+        let mut ticks = interval(POLL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let outcome = self.poll_once().await;
+            self.report(outcome);
+        }
+    }
+
+    /// Says once that the store is away, and once that it is back.
+    fn report(&mut self, outcome: Result<(), StoreError>) {
+        match outcome {
+            Ok(()) if self.away => {
+                self.away = false;
+                info!(log.sequence = self.sequence, "The revocation feed has caught up with the store");
+            }
+            Ok(()) => {}
+            Err(failure) => {
+                self.metrics.store_failures.increment();
+                if !self.away {
+                    self.away = true;
+                    error!(error = %failure, "The revocation feed cannot read the store: {failure}");
+                }
+            }
+        }
+    }
+
+    async fn read_to_end(&mut self) -> Result<(), StoreError> {
+        loop {
+            let page = self.store.log_after(self.sequence, PAGE).await?;
+            for revocation in &page {
+                self.list.apply(revocation);
+                self.sequence = revocation.sequence;
+            }
+            self.metrics.revocation_sequence.set(self.sequence);
+            if page.len() < PAGE as usize {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Sweeps on a coarse timer. Apart from following the log: a store that is slow to write must not delay that.
+async fn sweep(store: Store, list: RevocationList, clock: Clock) {
+    let mut rounds = interval(SWEEP);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        let (swept, now) = (list.clone(), clock.now());
+        if tokio::task::spawn_blocking(move || swept.sweep(now)).await.is_err() {
+            warn!("The revocation list could not be swept");
+        }
+        let mut steps = interval(SWEEP_STEP);
+        loop {
+            steps.tick().await;
+            match store.sweep(clock.now(), SWEPT_AT_ONCE).await {
+                Ok(SWEPT_AT_ONCE..) => {}
+                Ok(_) => break,
+                Err(failure) => {
+                    // A full disk may be full of this; the next round tries again.
+                    warn!(error = %failure, "The store could not be swept: {failure}");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// How often the store is asked whether anything was committed: within a second everybody knows.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Entries read at once.
+const PAGE: u32 = 1000;
+
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Between two steps of a sweep, so that others' writes get their turn.
+const SWEEP_STEP: Duration = Duration::from_millis(100);
+
+/// Rows that one step removes at most.
+const SWEPT_AT_ONCE: u32 = 500;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+use std::{collections::BTreeMap, future::pending};
+
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::{
+    clock::Timestamp,
+    id::{TokenId, UserId},
+    revocation::Cause,
+    store::{Name, NewUser, Settings},
+    token::{TokenKind, Verified},
+};
+
+const T0: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+struct Bench {
+    folder: TempDir,
+    store: Store,
+    list: RevocationList,
+    metrics: Metrics,
+    clock: Clock,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        let metrics = Metrics::new(Vec::new());
+        let list = RevocationList::new(metrics.clone());
+        Self { folder, store, list, metrics, clock: Clock::manual(T0) }
+    }
+
+    async fn feed(&self) -> Feed {
+        let (list, metrics) = (self.list.clone(), self.metrics.clone());
+        Feed::catch_up(self.store.clone(), list, metrics, self.clock.clone()).await.unwrap()
+    }
+
+    fn refuses(&self, token: &Verified) -> Option<Cause> {
+        self.list.refuses(token, self.clock.now())
+    }
+
+    /// Waits until the feed, which runs by itself, has seen to it.
+    async fn eventually(&self, condition: impl Fn() -> bool) {
+        let met = async {
+            while !condition() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), met).await.expect("the feed does its work");
+    }
+}
+
+/// The same store as another process sees it.
+fn open(folder: &TempDir) -> Store {
+    Store::open(&Settings { path: folder.path().join("portcullis.db") }).unwrap()
+}
+
+fn token(user: &UserId) -> Verified {
+    Verified {
+        kind: TokenKind::Access,
+        user: user.clone(),
+        token: TokenId::random(),
+        session: None,
+        issued_at: Some(T0.seconds()),
+        expires_at: T0.seconds() + 60,
+        extra_claims: Vec::new(),
+    }
+}
+
+fn ada() -> UserId {
+    "ada".parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_new_gateway_knows_the_whole_log_before_it_opens() {
+    let bench = Bench::new();
+    let dead = token(&ada());
+    bench.store.revoke_token(dead.token, T0).await.unwrap();
+    bench.store.block_user(&"eve".parse().unwrap(), T0, T0).await.unwrap();
+    bench.feed().await;
+    assert_eq!(bench.refuses(&dead), Some(Cause::Token));
+    assert_eq!(bench.refuses(&token(&"eve".parse().unwrap())), Some(Cause::UserBlocked));
+    assert_eq!(bench.metrics.revocation_sequence.value(), 3);
+    assert_eq!(bench.metrics.revocations.value(), 2);
+}
+
+#[tokio::test]
+async fn a_log_of_several_pages_is_read_to_its_end() {
+    let bench = Bench::new();
+    let last = PAGE + PAGE / 2;
+    let waiting: Vec<_> = (0..last)
+        .map(|n| {
+            let (store, id) = (bench.store.clone(), [n.to_be_bytes(); 4].concat());
+            let id = TokenId::from_bytes(*id.first_chunk().unwrap());
+            async move { store.revoke_token(id, T0).await.unwrap() }
+        })
+        .collect();
+    // Fewer at once than the store's queue takes.
+    let mut waiting = waiting.into_iter();
+    loop {
+        let batch: Vec<_> = waiting.by_ref().take(500).map(tokio::spawn).collect();
+        if batch.is_empty() {
+            break;
+        }
+        for job in batch {
+            job.await.unwrap();
+        }
+    }
+    bench.feed().await;
+    assert_eq!(bench.list.len(), last as usize);
+    assert_eq!(bench.metrics.revocation_sequence.value(), u64::from(last));
+}
+
+#[tokio::test]
+async fn what_another_process_revokes_is_refused_here() {
+    let bench = Bench::new();
+    let elsewhere = open(&bench.folder);
+    let mut feed = bench.feed().await;
+    let dead = token(&ada());
+    assert_eq!(bench.refuses(&dead), None);
+    elsewhere.revoke_token(dead.token, T0).await.unwrap();
+    feed.poll_once().await.unwrap();
+    assert_eq!(bench.refuses(&dead), Some(Cause::Token));
+
+    elsewhere.block_user(&ada(), T0, T0).await.unwrap();
+    feed.poll_once().await.unwrap();
+    assert_eq!(bench.refuses(&token(&ada())), Some(Cause::UserBlocked));
+    elsewhere.unblock_user(&ada(), T0).await.unwrap();
+    feed.poll_once().await.unwrap();
+    let mut fresh = token(&ada());
+    fresh.issued_at = Some(T0.seconds() + 11);
+    assert_eq!(bench.refuses(&fresh), None);
+}
+
+#[tokio::test]
+async fn a_commit_between_marker_and_reading_is_not_missed() {
+    let bench = Bench::new();
+    let mut feed = bench.feed().await;
+    for _ in 0..50 {
+        let dead = token(&ada());
+        let (revoked, polled) = tokio::join!(bench.store.revoke_token(dead.token, T0), feed.poll_once());
+        revoked.unwrap();
+        polled.unwrap();
+        feed.poll_once().await.unwrap();
+        assert_eq!(bench.refuses(&dead), Some(Cause::Token));
+    }
+}
+
+#[tokio::test]
+async fn it_runs_by_itself_until_it_is_told_to_stop() {
+    let bench = Bench::new();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(bench.feed().await.run(async {
+        let _ = stopped.await;
+    }));
+    let dead = token(&ada());
+    open(&bench.folder).revoke_token(dead.token, T0).await.unwrap();
+    bench.eventually(|| bench.refuses(&dead).is_some()).await;
+    drop(stop);
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn it_sweeps_memory_and_store() {
+    let bench = Bench::new();
+    bench.store.revoke_token(TokenId::random(), T0).await.unwrap();
+    let feed = bench.feed().await;
+    bench.clock.advance(Duration::from_secs(62));
+    assert_eq!(bench.list.len(), 1);
+    let running = tokio::spawn(feed.run(pending()));
+    bench.eventually(|| bench.list.is_empty()).await;
+    let emptied = async {
+        while !bench.store.log_after(0, 1).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), emptied).await.unwrap();
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_counted_and_what_is_known_stays() {
+    let bench = Bench::new();
+    let mut feed = bench.feed().await;
+    let dead = token(&ada());
+    let revoked = bench.store.revoke_token(dead.token, T0).await.unwrap();
+    revoked.iter().for_each(|revocation| bench.list.apply(revocation));
+    let store = bench.store.clone();
+    tokio::task::spawn_blocking(move || store.close()).await.unwrap();
+    for _ in 0..2 {
+        let outcome = feed.poll_once().await;
+        assert!(matches!(outcome, Err(StoreError::Unavailable(_))));
+        feed.report(outcome);
+        assert!(feed.away);
+    }
+    assert_eq!(bench.metrics.store_failures.value(), 2);
+    assert_eq!(bench.refuses(&dead), Some(Cause::Token));
+    feed.report(Ok(()));
+    assert!(!feed.away);
+}
+
+#[tokio::test]
+async fn a_login_after_logout_everywhere_lives_within_the_same_millisecond() {
+    let bench = Bench::new();
+    let mut feed = bench.feed().await;
+    let name = Name { exact: "ada".to_owned(), canonical: "ada".to_owned() };
+    let new = NewUser {
+        username: name,
+        email: None,
+        password_hash: "hash".to_owned(),
+        roles: Vec::new(),
+        attributes: BTreeMap::new(),
+        restore: false,
+    };
+    let user = bench.store.create_user(new, None, T0).await.unwrap().0.id;
+    let login = || async {
+        let session = crate::store::NewSession {
+            refresh: TokenId::random(),
+            refresh_expires_at: T0.plus(Duration::from_hours(1)),
+            access_expires_at: T0.plus(Duration::from_hours(1)),
+            ends_at: T0.plus(Duration::from_hours(1)),
+            address: None,
+            agent: String::new(),
+            per_user: 10,
+        };
+        let session = bench.store.open_session(&user, "hash", session, T0).await.unwrap().session;
+        Verified { session: Some(session), ..token(&user) }
+    };
+    let before = login().await;
+    bench.store.end_sessions_of(&user, T0, T0).await.unwrap();
+    let after = login().await;
+    feed.poll_once().await.unwrap();
+    assert_eq!(bench.refuses(&before), Some(Cause::UserInstant));
+    assert_eq!(bench.refuses(&after), None);
+}

@@ -1,0 +1,154 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+
+use super::{
+    expiring::{SHARDS, counts, whole_seconds},
+    list::Cause,
+};
+use crate::{clock::Timestamp, id::UserId, store::Revoked, token::Verified};
+
+/// Users that are blocked, or whose older tokens are dead.
+pub(super) struct Users {
+    users: DashMap<UserId, Refused, RandomState>,
+    /// So that asking an empty map costs one load.
+    len: AtomicUsize,
+}
+
+impl Users {
+    pub(super) fn new() -> Self {
+        Self {
+            users: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
+            len: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn refuses(&self, token: &Verified, now: Timestamp) -> Option<Cause> {
+        if self.len() == 0 {
+            return None;
+        }
+        self.users.get(&token.user)?.refuses(token, now)
+    }
+
+    pub(super) fn change(&self, user: &UserId, change: impl FnOnce(&mut Refused)) {
+        let mut refused = self.users.entry(user.clone()).or_insert_with(|| {
+            // First, while the shard is locked: whoever finds the count at zero was there before the user.
+            self.len.fetch_add(1, Ordering::Release);
+            Refused::default()
+        });
+        change(&mut refused);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Ordering::Acquire)
+    }
+
+    /// Forgets users of whom nothing is refused any more, one shard locked at a time.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        self.users.retain(|_, refused| {
+            let stays = refused.counts(now);
+            if !stays {
+                self.len.fetch_sub(1, Ordering::Release);
+            }
+            stays
+        });
+    }
+}
+
+/// What is refused of one user.
+#[derive(Default)]
+pub(super) struct Refused {
+    blocked: bool,
+    /// The log's number of the last word on `blocked`: words arrive twice, and not always in order.
+    blocked_by: u64,
+    instant: Option<Instant>,
+    local: Option<Local>,
+}
+
+/// Everything older is dead: by the log's order where a session tells it, else by time.
+struct Instant {
+    sequence: u64,
+    at: Timestamp,
+    until: u32,
+}
+
+/// An instant that the log has not heard of, because the store is away.
+struct Local {
+    /// The log's last number known when it was made.
+    known: u64,
+    at: Timestamp,
+    until: u32,
+}
+
+impl Refused {
+    /// Blocks or unblocks by entry `sequence`, unless that one or a later one has spoken already.
+    pub(super) fn set_blocked(&mut self, blocked: bool, sequence: u64) {
+        if sequence > self.blocked_by {
+            self.blocked = blocked;
+            self.blocked_by = sequence;
+        }
+    }
+
+    /// Blocks or unblocks until an entry behind `known` speaks.
+    pub(super) fn set_blocked_locally(&mut self, blocked: bool, known: u64) {
+        self.blocked = blocked;
+        self.blocked_by = self.blocked_by.max(known);
+    }
+
+    /// Kills what is older than entry `sequence`, made `at`. Never takes back what an earlier entry killed.
+    pub(super) fn add_instant(&mut self, sequence: u64, at: Timestamp, until: Timestamp) {
+        let until = whole_seconds(until);
+        let instant = self.instant.get_or_insert(Instant { sequence, at, until });
+        instant.sequence = instant.sequence.max(sequence);
+        instant.at = instant.at.max(at);
+        instant.until = instant.until.max(until);
+        // What was said while the store was away has been said properly now.
+        if self.local.as_ref().is_some_and(|local| local.known < sequence && local.at <= at) {
+            self.local = None;
+        }
+    }
+
+    /// Kills what is older than `at`, as far as this process can tell, which knows the log up to `known`.
+    pub(super) fn add_local_instant(&mut self, known: u64, at: Timestamp, until: Timestamp) {
+        let until = whole_seconds(until);
+        let local = self.local.get_or_insert(Local { known, at, until });
+        local.known = local.known.max(known);
+        local.at = local.at.max(at);
+        local.until = local.until.max(until);
+    }
+
+    fn refuses(&self, token: &Verified, now: Timestamp) -> Option<Cause> {
+        if self.blocked {
+            return Some(Cause::UserBlocked);
+        }
+        let older_than = |at| Revoked::older_than(token.issued_at, at);
+        let by_instant = self.instant.as_ref().is_some_and(|instant| {
+            counts(instant.until, now)
+                && match token.session {
+                    // A session that claims to be far ahead of the log was never ours; only time can order it.
+                    Some(session) if session.sequence() <= instant.sequence.saturating_add(LEAD) => {
+                        session.sequence() < instant.sequence
+                    }
+                    _ => older_than(instant.at),
+                }
+        });
+        // Sessions opened before and after it may bear one number: those are told apart by time.
+        let by_local = self.local.as_ref().is_some_and(|local| {
+            counts(local.until, now)
+                && (token.session.is_some_and(|session| session.sequence() < local.known)
+                    || older_than(local.at))
+        });
+        (by_instant || by_local).then_some(Cause::UserInstant)
+    }
+
+    fn counts(&self, now: Timestamp) -> bool {
+        self.blocked
+            || self.instant.as_ref().is_some_and(|instant| counts(instant.until, now))
+            || self.local.as_ref().is_some_and(|local| counts(local.until, now))
+    }
+}
+
+/// How far the log may get ahead while one entry lives. What a backend with our secret put into `sid` by chance
+/// lies within it by a chance of 1 to 2^32.
+const LEAD: u64 = 1 << 32;
