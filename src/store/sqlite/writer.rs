@@ -161,6 +161,10 @@ fn transact(db: &Connection, group: &mut [Box<dyn Job>]) -> Result<(), StoreErro
         // Should even this fail, the next BEGIN does too, and this is tried once more.
         let _ = db.execute_batch("ROLLBACK");
     }
+    if done == Err(StoreError::Full) {
+        // What the write-ahead log holds may find room in the file itself, and the log be used from its start.
+        let _ = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    }
     done
 }
 
