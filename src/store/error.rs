@@ -53,7 +53,7 @@ pub enum OpenError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Something else than a SQLite database.
+    /// Something else than a SQLite database, or one whose first bytes are damaged.
     #[error("{} is not a SQLite database", path.display())]
     NotADatabase {
         /// The file.

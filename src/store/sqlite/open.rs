@@ -2,26 +2,21 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{self, Read as _},
+    io,
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use crate::store::OpenError;
 
 /// The connection that writes, on a file that has been checked and brought up to date.
 pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
-    create_missing(path).and_then(|()| first_bytes(path)).map_err(|source| io_error(path, source)).and_then(
-        // SQLite itself leaves an empty file behind when it is stopped before its first write.
-        |head| match head.is_empty() || head == MAGIC {
-            true => Ok(()),
-            false => Err(OpenError::NotADatabase { path: path.to_owned() }),
-        },
-    )?;
+    create_missing(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
     let mut db = connect(path).map_err(|error| sqlite_error(path, &error))?;
+    check_writable(path, &db)?;
     check_pages(path, &db)?;
     let found = check_owner(path, &db)?;
     set_durability(path, &db)?;
@@ -53,6 +48,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
+/// Never opens a file that is there already: to close it again would drop the locks that another connection of
+/// this process holds on it (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 fn create_missing(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
@@ -60,14 +57,17 @@ fn create_missing(path: &Path) -> io::Result<()> {
     // Password hashes lie in it: nobody else may read it, not even between creation and a later chmod.
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ if fs::metadata(path)?.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
         _ => Ok(()),
     }
 }
 
-fn first_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let mut head = Vec::with_capacity(MAGIC.len());
-    OpenOptions::new().read(true).write(true).open(path)?.take(MAGIC.len() as u64).read_to_end(&mut head)?;
-    Ok(head)
+/// SQLite opens for reading what it may not write, and says so only at the first write.
+fn check_writable(path: &Path, db: &Connection) -> Result<(), OpenError> {
+    match db.is_readonly(MAIN_DB).map_err(|error| sqlite_error(path, &error))? {
+        true => Err(OpenError::Io { path: path.to_owned(), source: io::ErrorKind::PermissionDenied.into() }),
+        false => Ok(()),
+    }
 }
 
 fn check_pages(path: &Path, db: &Connection) -> Result<(), OpenError> {
@@ -172,20 +172,14 @@ fn schema(db: &Connection) -> rusqlite::Result<Vec<Object>> {
     .collect()
 }
 
-fn io_error(path: &Path, source: io::Error) -> OpenError {
-    OpenError::Io { path: path.to_owned(), source }
-}
-
 fn sqlite_error(path: &Path, error: &rusqlite::Error) -> OpenError {
     let (path, detail) = (path.to_owned(), error.to_string());
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => OpenError::Damaged { path, detail },
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, detail },
+        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase { path },
         _ => OpenError::Unusable { path, detail },
     }
 }
-
-/// The first bytes of every SQLite database.
-const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// "Prtc": marks the file as ours (<https://www.sqlite.org/fileformat.html#application_id>).
 const APPLICATION_ID: i64 = 0x5072_7463;

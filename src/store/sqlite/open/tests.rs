@@ -103,7 +103,7 @@ fn a_damaged_header_is_refused() {
     writer(&path).unwrap();
     // The page size.
     overwrite(&path, 16, &[0x12, 0x34]);
-    assert!(matches!(refusal(&path), OpenError::Damaged { .. }));
+    assert!(matches!(refusal(&path), OpenError::NotADatabase { .. }));
 }
 
 #[test]
