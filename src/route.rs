@@ -1,7 +1,27 @@
 //! Which route a request takes: path readings, hosts, methods, order.
 //!
+//! A gateway and the backend behind it seldom read a path alike. So a request passes only where every reading
+//! that a lenient backend might take finds what the plain bytes find; `reading` makes them, `rewrite` says what
+//! they are made of.
 //! Never here: tokens, headers other than the host, anything asynchronous.
 
+mod group;
+mod host;
+mod hosts;
+mod marks;
+mod opened;
+mod path_map;
+mod path_pattern;
+mod reading;
+mod rewrite;
 mod settings;
+mod table;
 
+#[cfg(test)]
+mod tests;
+
+pub use host::HostPatternError;
+pub use opened::Opened;
+pub use path_pattern::PathPatternError;
 pub use settings::{Access, Destination, HostPattern, PathPattern, Route};
+pub use table::{Found, Refusal, RouteTable, Tie};

@@ -47,7 +47,7 @@ pub enum PathPattern {
 }
 
 /// A host as a route names it: lower case, without port and trailing dot.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HostPattern {
     /// Exactly this host.
     Exact(String),

@@ -1,0 +1,209 @@
+use std::collections::{BTreeMap, HashMap};
+
+use http::{HeaderValue, Method};
+
+use super::{
+    HostPattern, Opened, PathPattern, Route,
+    group::{self, Group},
+    hosts::{Hosts, Matches},
+    opened,
+    path_map::{PathMap, loosely},
+    reading::RawPath,
+};
+use crate::dialect::Endpoint;
+
+/// Every route and auth endpoint, in the order that the contract gives them.
+#[derive(Debug)]
+pub struct RouteTable {
+    routes: Vec<Route>,
+    groups: Vec<Group>,
+    /// On any host, before any route.
+    endpoints: PathMap<Endpoint>,
+    /// The values are indices into `groups`.
+    hosts: Hosts<PathMap<usize>>,
+    /// Whether some pattern itself has capitals or a trailing slash.
+    has_loose_patterns: bool,
+}
+
+impl RouteTable {
+    /// A table of `routes`, whose order does not count, and of `endpoints`, each with its full path without
+    /// trailing slash, as in `/api/auth/login`.
+    ///
+    /// Fails with every [`Tie`] between two routes.
+    pub fn new(routes: Vec<Route>, endpoints: Vec<(String, Endpoint)>) -> Result<Self, Vec<Tie>> {
+        let mut endpoint_paths = PathMap::new();
+        for (path, endpoint) in endpoints {
+            let with_slash = format!("{path}/");
+            endpoint_paths.insert(&PathPattern::Exact(path), endpoint);
+            endpoint_paths.insert(&PathPattern::Exact(with_slash), endpoint);
+        }
+
+        let members = members(&routes)?;
+        let mut any = PathMap::new();
+        let mut named: BTreeMap<HostPattern, PathMap<usize>> = BTreeMap::new();
+        let mut groups = Vec::with_capacity(members.len());
+        for ((host, _), indices) in members {
+            let Some(first) = indices.first().and_then(|index| routes.get(*index)) else { continue };
+            let paths = match host {
+                None => &mut any,
+                Some(host) => named.entry(host).or_insert_with(PathMap::new),
+            };
+            paths.insert(&first.path, groups.len());
+            groups.push(Group::new(indices, &routes));
+        }
+        let has_loose_patterns = endpoint_paths.has_loose_patterns()
+            || any.has_loose_patterns()
+            || named.values().any(PathMap::has_loose_patterns);
+        let hosts = Hosts::new(any, named);
+        Ok(Self { routes, groups, endpoints: endpoint_paths, hosts, has_loose_patterns })
+    }
+
+    /// Which route or endpoint a request takes.
+    ///
+    /// `host` is as sent, port and all, or empty where none was; `path` is the request target's, raw and without
+    /// the query.
+    pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<Found<'_>, Refusal> {
+        let hosts = self.hosts.find(host).ok_or(Refusal::HostMalformed)?;
+        let path = RawPath::parse(path)?;
+        let goal = self.goal(&hosts, path.plain(), PathMap::find, PathMap::find);
+        let loosely =
+            |reading: &[u8]| self.goal(&hosts, reading, PathMap::find_loosely, PathMap::find_loosely) == goal;
+        // Where no letter case and no slash could make a difference, the second look-up is spared.
+        if (self.has_loose_patterns || path.is_loose()) && !loosely(path.plain()) {
+            return Err(Refusal::PathAmbiguous);
+        }
+        path.other_readings(|reading| {
+            self.goal(&hosts, reading, PathMap::find, PathMap::find) == goal && loosely(reading)
+        })?;
+        match goal {
+            None => Err(Refusal::NotFound),
+            Some(Goal::Endpoint(endpoint)) => answers(endpoint, method),
+            Some(Goal::Group(group)) => {
+                let group = self.groups.get(group).ok_or(Refusal::NotFound)?;
+                let found = group.route(method, &self.routes);
+                let (index, route) =
+                    found.map_err(|allow| Refusal::MethodNotAllowed { allow: allow.clone() })?;
+                Ok(Found::Route { index, route })
+            }
+        }
+    }
+
+    /// The routes as they were given.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// Every pair of routes of which one opens on its host what the other protects on any host.
+    pub fn opened(&self) -> Vec<Opened> {
+        opened::opened(&self.routes)
+    }
+
+    fn goal(
+        &self,
+        hosts: &Matches<'_, PathMap<usize>>,
+        path: &[u8],
+        endpoint: impl Fn(&PathMap<Endpoint>, &[u8]) -> Option<Endpoint>,
+        group: impl Fn(&PathMap<usize>, &[u8]) -> Option<usize>,
+    ) -> Option<Goal> {
+        let of_endpoint = endpoint(&self.endpoints, path).map(Goal::Endpoint);
+        of_endpoint.or_else(|| hosts.clone().find_map(|paths| group(paths, path)).map(Goal::Group))
+    }
+}
+
+/// What a request leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'t> {
+    /// An auth endpoint, asked with a method that it answers.
+    Endpoint(Endpoint),
+    /// A route.
+    Route {
+        /// Its place in the list that the table was made of.
+        index: usize,
+        /// The route itself.
+        route: &'t Route,
+    },
+}
+
+/// Why a request leads nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The host is none (400; RFC 9112, section 3.2).
+    #[error("the request's host is malformed")]
+    HostMalformed,
+    /// Host and path are known, the method is not (405).
+    #[error("the method is not allowed here")]
+    MethodNotAllowed {
+        /// The value of `Allow`.
+        allow: HeaderValue,
+    },
+    /// No route (404).
+    #[error("no route takes this host and path")]
+    NotFound,
+    /// A lenient backend might read the path as one of another route, or climb above the root (400).
+    #[error("the request's path could be read in more than one way")]
+    PathAmbiguous,
+    /// Control bytes, NUL, broken escapes, no slash in front, or too long (400).
+    #[error("the request's path is malformed")]
+    PathMalformed,
+}
+
+/// Two routes of one host between which nothing decides: the same path and a method in common, or paths that
+/// differ in case or a trailing slash alone, so that no backend need tell them apart and every request to either
+/// would be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tie {
+    /// The index of the one that was given earlier.
+    pub first: usize,
+    /// The index of the other.
+    pub second: usize,
+}
+
+/// What one reading of a path finds. Routes that differ in their methods alone are one goal: it is the same for
+/// every method whether a path is ambiguous.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Endpoint(Endpoint),
+    Group(usize),
+}
+
+/// A host pattern (`None`: any host) and a path pattern as a lenient backend reads it.
+type Place = (Option<HostPattern>, PathPattern);
+
+/// Which routes share a place; the indices of each in order.
+fn members(routes: &[Route]) -> Result<HashMap<Place, Vec<usize>>, Vec<Tie>> {
+    let mut members: HashMap<Place, Vec<usize>> = HashMap::new();
+    let mut ties = Vec::new();
+    for (second, route) in routes.iter().enumerate() {
+        let any = route.hosts.is_empty().then_some(None);
+        for host in any.into_iter().chain(route.hosts.iter().map(|host| Some(in_lower_case(host)))) {
+            let others = members.entry((host, loosely(&route.path))).or_default();
+            // A route may name a host twice.
+            if others.last() == Some(&second) {
+                continue;
+            }
+            let tied = |other: &Route| other.path != route.path || group::overlap(other, route);
+            let tied = others.iter().filter(|first| routes.get(**first).is_some_and(tied));
+            ties.extend(tied.map(|&first| Tie { first, second }));
+            others.push(second);
+        }
+    }
+    ties.sort_unstable();
+    ties.dedup();
+    if ties.is_empty() { Ok(members) } else { Err(ties) }
+}
+
+fn in_lower_case(host: &HostPattern) -> HostPattern {
+    match host {
+        HostPattern::Exact(name) => HostPattern::Exact(name.to_ascii_lowercase()),
+        HostPattern::Below(name) => HostPattern::Below(name.to_ascii_lowercase()),
+    }
+}
+
+fn answers<'t>(endpoint: Endpoint, method: &Method) -> Result<Found<'t>, Refusal> {
+    let answered = endpoint.method();
+    if *method == answered || (method == Method::HEAD && answered == Method::GET) {
+        Ok(Found::Endpoint(endpoint))
+    } else {
+        Err(Refusal::MethodNotAllowed { allow: group::allow([&answered]) })
+    }
+}
