@@ -27,6 +27,21 @@ impl HostPattern {
         }
         Ok(if below { Self::Below(name) } else { Self::Exact(name) })
     }
+
+    /// Whether some host is taken by both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let is_below =
+            |name: &str, above: &str| name.strip_suffix(above).is_some_and(|rest| rest.ends_with('.'));
+        match (self, other) {
+            (Self::Exact(one), Self::Exact(other)) => one == other,
+            (Self::Exact(name), Self::Below(above)) | (Self::Below(above), Self::Exact(name)) => {
+                is_below(name, above)
+            }
+            (Self::Below(one), Self::Below(other)) => {
+                one == other || is_below(one, other) || is_below(other, one)
+            }
+        }
+    }
 }
 
 impl fmt::Display for HostPattern {
@@ -190,6 +205,21 @@ mod tests {
         }
         assert_eq!(HostPattern::parse(&"a".repeat(64)), Err(Label));
         assert_eq!(HostPattern::parse(&"a.".repeat(200)), Err(TooLong));
+    }
+
+    #[test]
+    fn hosts_overlap_by_whole_labels() {
+        let overlap = |one, other| {
+            let [one, other] = [one, other].map(|text| HostPattern::parse(text).unwrap());
+            assert_eq!(one.overlaps(&other), other.overlaps(&one));
+            one.overlaps(&other)
+        };
+        for (one, other) in [("a.b", "a.b"), ("a.b", "*.b"), ("*.b", "*.b"), ("*.a.b", "*.b")] {
+            assert!(overlap(one, other), "{one} {other}");
+        }
+        for (one, other) in [("a.b", "c.b"), ("b", "*.b"), ("ab", "*.b"), ("*.ab", "*.b"), ("a.b", "*.a.b")] {
+            assert!(!overlap(one, other), "{one} {other}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct RouteTable {
     hosts: Hosts<PathMap<usize>>,
     /// Whether some pattern itself has capitals or a trailing slash.
     has_loose_patterns: bool,
+    /// Route for route.
+    methods_decide: Vec<bool>,
 }
 
 impl RouteTable {
@@ -55,7 +57,8 @@ impl RouteTable {
             || any.has_loose_patterns()
             || named.values().any(PathMap::has_loose_patterns);
         let hosts = Hosts::new(any, named);
-        Ok(Self { routes, groups, endpoints: endpoint_paths, hosts, has_loose_patterns })
+        let methods_decide = routes.iter().map(|route| methods_decide(route, &routes)).collect();
+        Ok(Self { routes, groups, endpoints: endpoint_paths, hosts, has_loose_patterns, methods_decide })
     }
 
     /// Which route or endpoint a request takes.
@@ -91,6 +94,12 @@ impl RouteTable {
     /// The routes as they were given.
     pub fn routes(&self) -> &[Route] {
         &self.routes
+    }
+
+    /// Whether, on some host of the route of that index, a route lists methods: there a request must not tell the
+    /// upstream that it is of another method (`X-HTTP-Method-Override`).
+    pub fn methods_decide(&self, index: usize) -> bool {
+        self.methods_decide.get(index).is_none_or(|decide| *decide)
     }
 
     /// Every pair of routes of which one opens on its host what the other protects on any host.
@@ -190,6 +199,16 @@ fn members(routes: &[Route]) -> Result<HashMap<Place, Vec<usize>>, Vec<Tie>> {
     ties.sort_unstable();
     ties.dedup();
     if ties.is_empty() { Ok(members) } else { Err(ties) }
+}
+
+fn methods_decide(route: &Route, routes: &[Route]) -> bool {
+    let meet = |other: &Route| {
+        let mut hosts = route.hosts.iter();
+        route.hosts.is_empty()
+            || other.hosts.is_empty()
+            || hosts.any(|host| other.hosts.iter().any(|other| host.overlaps(other)))
+    };
+    routes.iter().any(|other| other.methods.is_some() && meet(other))
 }
 
 fn in_lower_case(host: &HostPattern) -> HostPattern {

@@ -377,6 +377,17 @@ fn a_method_never_falls_through_to_a_wider_route() {
 }
 
 #[test]
+fn methods_decide_on_the_hosts_where_a_route_lists_some() {
+    let mut get = route("a.b", "/api/*");
+    get.methods = Some(vec![Method::GET]);
+    let routes = vec![get, route("a.b", "/x"), route("*.b", "/x"), route("c.b", "/x"), route("", "/x")];
+    let table = RouteTable::new(routes, Vec::new()).unwrap();
+    assert_eq!([0, 1, 2, 3, 4].map(|index| table.methods_decide(index)), [true, true, true, false, true]);
+    let none_lists = self::table(&[("", "/*"), ("a.b", "/x")]);
+    assert_eq!([0, 1].map(|index| none_lists.methods_decide(index)), [false, false]);
+}
+
+#[test]
 fn ties_are_named_in_pairs() {
     let tie = |first, second| Tie { first, second };
     let of = |routes: &[(&str, &str)]| {
