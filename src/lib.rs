@@ -7,6 +7,7 @@ pub mod access_log;
 pub mod auth;
 pub mod body;
 pub mod clock;
+pub mod config;
 pub mod dialect;
 pub mod id;
 pub mod metrics;

@@ -1,0 +1,79 @@
+use std::{io, path::PathBuf};
+
+use super::{
+    draft::{Certificate, Draft, Keys},
+    finding::Warnings,
+    record::Record,
+    settings::Settings,
+};
+use crate::token::KeySettings;
+
+/// A configuration without a fault, everything that it names read.
+#[derive(Debug)]
+pub struct Checked {
+    pub(super) draft: Draft,
+    pub(super) record: Record,
+    pub(super) warnings: Warnings,
+}
+
+/// Why the development certificate or secret could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A file that was there a moment ago cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file does not hold what it should, or cannot be made at all.
+    #[error("cannot prepare `{}`: {why}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file cannot be written.
+    #[error("cannot make `{}`: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Checked {
+    /// What should be looked at.
+    pub const fn warnings(&self) -> &Warnings {
+        &self.warnings
+    }
+
+    /// The effective configuration as TOML: defaults filled in and marked, secrets masked.
+    pub fn print(&self) -> String {
+        self.record.print()
+    }
+
+    /// The settings; makes the development certificate and secret where they are used and missing.
+    ///
+    /// # Errors
+    /// When they cannot be made, or what is there has changed since it was checked.
+    pub fn prepare(self) -> Result<Settings, PrepareError> {
+        let certificate = match &self.draft.certificate {
+            Certificate::Development(development) => development.prepare()?,
+            Certificate::Given(certificate) => certificate.clone(),
+        };
+        let keys = match &self.draft.keys {
+            Keys::Development(development) => {
+                vec![KeySettings { id: DEVELOPMENT_ID.to_owned(), secret: development.prepare()? }]
+            }
+            Keys::Given(keys) => keys.clone(),
+        };
+        Ok(self.draft.finish(certificate, keys))
+    }
+}
+
+/// `kid` of tokens signed with the development secret.
+const DEVELOPMENT_ID: &str = "development";

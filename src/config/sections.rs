@@ -1,0 +1,55 @@
+//! The sections of `gateway.toml`, one a file, each into the settings of its room.
+//!
+//! A key is one line: its name, its default, its check. `gateway.toml` lists them all for people, and a test
+//! fails when it and these files do not agree.
+
+mod admin;
+mod auth;
+mod identity;
+mod limits;
+mod listen;
+mod log;
+mod route;
+mod shutdown;
+mod store;
+mod tls;
+mod tokens;
+mod upstream;
+
+use super::{draft::Draft, reader::Section};
+
+/// Reads every section; `None` only where a fault was reported.
+pub(super) fn read(root: &mut Section<'_, '_, '_>) -> Option<Draft> {
+    let listen = root.section("listen", listen::read);
+    let tls = tls::read(root);
+    let store = root.section("store", store::read);
+    let tokens = root.section("tokens", tokens::read);
+    let identity = root.section("identity", |section| identity::read(section, &tokens.settings));
+    let auth = root.section("auth", |section| auth::read(section, &identity));
+    let limits = root.section("limits", limits::read);
+    let mut upstreams = upstream::read(root, limits.response_idle);
+    let routes = route::read(root, &mut upstreams, identity.forward_token);
+    let admin = root.section("admin", |section| admin::read(section, listen.https));
+    let shutdown = root.section("shutdown", shutdown::read);
+    let log = root.section("log", log::read);
+    Some(Draft {
+        https: listen.https,
+        workers: listen.workers,
+        certificate: tls.certificate?,
+        min_version: tls.min_version,
+        limits: limits.connections,
+        shutdown,
+        store,
+        tokens: tokens.settings,
+        keys: tokens.keys?,
+        auth: auth.settings,
+        password: auth.password,
+        identity: identity.settings,
+        upstreams: upstreams.finish(root)?,
+        routes: routes?,
+        auth_prefix: auth.prefix,
+        body: limits.body,
+        admin,
+        log,
+    })
+}

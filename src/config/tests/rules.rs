@@ -1,0 +1,290 @@
+use std::{num::NonZeroU32, time::Duration};
+
+use http::Method;
+
+use super::*;
+use crate::{
+    proxy::{IdentityHeader, IdentityValue},
+    route::{Access, Destination, HostPattern, PathPattern},
+    secret::ExposeSecret,
+    server::TlsVersion,
+    telemetry::{Format, Level},
+};
+
+/// `text` beside the smallest file, and the keys and messages of what is wrong with it.
+fn wrong(text: &str) -> Vec<String> {
+    let faults = Site::new(&format!("{text}\n{SMALLEST}")).read().map(|checked| checked.print()).unwrap_err();
+    faults.iter().map(|fault| format!("{}: {}", fault.key, fault.hint)).collect()
+}
+
+#[track_caller]
+fn refuses(text: &str, hint: &str) {
+    let wrong = wrong(text);
+    assert!(wrong.len() == 1 && wrong[0].contains(hint), "{text}\n{wrong:#?}");
+}
+
+#[track_caller]
+fn accepts(text: &str) -> Settings {
+    Site::new(&format!("{text}\n{SMALLEST}")).settings()
+}
+
+#[test]
+fn the_smallest_file_has_the_defaults_of_the_reference() {
+    let site = Site::new(SMALLEST);
+    let settings = site.settings();
+
+    assert_eq!(settings.server.https, "0.0.0.0:8443".parse().unwrap());
+    assert_eq!(settings.server.min_version, TlsVersion::Tls12);
+    let limits = settings.server.limits;
+    assert_eq!(limits.handshake_timeout, Duration::from_secs(10));
+    assert_eq!(limits.header_timeout, Duration::from_secs(10));
+    assert_eq!(limits.idle_timeout, Duration::from_secs(60));
+    assert_eq!((limits.header_size, limits.header_count, limits.streams), (32_768, 100, 200));
+    assert_eq!((limits.connections, limits.connections_per_address), (10_000, 1000));
+    assert_eq!((settings.shutdown.delay, settings.shutdown.grace), (Duration::ZERO, Duration::from_secs(30)));
+    assert_eq!(settings.store.path, site.path("data/portcullis.db"));
+    let tokens = settings.tokens;
+    assert_eq!((tokens.issuer, tokens.audience.len(), tokens.claims.len()), (None, 0, 0));
+    assert_eq!(tokens.access_lifetime, Duration::from_secs(30 * 60));
+    assert_eq!(tokens.refresh_lifetime, Duration::from_secs(7 * 86_400));
+    assert_eq!(tokens.session_lifetime, Duration::from_secs(30 * 86_400));
+    assert_eq!((tokens.refresh_grace, tokens.leeway), (Duration::from_secs(10), Duration::ZERO));
+    assert_eq!(tokens.user_claim, "user_id");
+    let auth = settings.auth;
+    assert_eq!((auth.registration, auth.login_by_username, auth.login_by_email), (false, true, true));
+    assert_eq!(auth.reserved_names, ["admin", "administrator", "root", "system"]);
+    assert_eq!(auth.sessions_per_user, 100);
+    let quota = |attempts, secs| (NonZeroU32::new(attempts).unwrap(), Duration::from_secs(secs));
+    assert_eq!((auth.per_account.attempts, auth.per_account.window), quota(10, 300));
+    assert_eq!((auth.per_address.attempts, auth.per_address.window), quota(100, 300));
+    assert_eq!((auth.registrations.attempts, auth.registrations.window), quota(20, 60));
+    assert_eq!((settings.password.min, settings.password.max, settings.password.queue), (8, 1024, 128));
+    let header = IdentityHeader { name: "x-user-id".parse().unwrap(), value: IdentityValue::User };
+    assert_eq!(settings.identity.headers, [header]);
+    assert_eq!(settings.auth_prefix.as_deref(), Some("/api/auth"));
+    let body = BodyLimits {
+        request_idle: Duration::from_secs(20),
+        auth_size: 65_536,
+        auth_deadline: Duration::from_secs(10),
+    };
+    assert_eq!(settings.body, body);
+    let upstream = &settings.upstreams[0];
+    assert_eq!(
+        (upstream.connect_timeout, upstream.response_timeout),
+        (Duration::from_secs(3), Duration::from_secs(30))
+    );
+    assert_eq!((upstream.idle_timeout, upstream.retries), (Duration::from_millis(1500), 1));
+    assert_eq!(upstream.response_idle_timeout, Duration::from_secs(60));
+    assert_eq!(
+        (upstream.server_host.as_str(), upstream.server_port, upstream.connections),
+        ("127.0.0.1", 3000, 1024)
+    );
+    let route = &settings.routes[0];
+    assert_eq!(
+        (route.access, route.destination, route.forward_token),
+        (Access::Protected, Destination::Upstream(0), false)
+    );
+    assert_eq!(settings.admin, "127.0.0.1:9901".parse().unwrap());
+    assert_eq!(
+        (settings.log.format, settings.log.level, settings.log.access),
+        (Format::Auto, Level::Info, true)
+    );
+}
+
+#[test]
+fn listeners() {
+    refuses("[listen]\nhttps = \"off\"", "expected an address and port");
+    refuses("[listen]\nworkers = 0", "expected 1 to 1024");
+    refuses("[listen]\nworkers = 1025", "expected 1 to 1024");
+    refuses("[listen]\nplain = \"127.0.0.1:80\"", "expected `https` or `workers`");
+    refuses("[admin]\nlisten = \"127.0.0.1:8443\"", "expected another port");
+    refuses("[listen]\nhttps = \"127.0.0.1:1\"\n[admin]\nlisten = \"[::]:1\"", "expected another port");
+    accepts("[listen]\nhttps = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"");
+    accepts("[listen]\nhttps = \"10.0.0.1:1\"\n[admin]\nlisten = \"127.0.0.1:1\"");
+}
+
+#[test]
+fn certificates() {
+    refuses("[tls]", "expected `certificates`");
+    refuses("tls = 5", "expected a table, found a number");
+    refuses("[tls]\ncertificates = []", "expected one such as");
+    refuses("[tls]\ncertificates = [{ cert = \"gateway.toml\" }]", "expected `key`");
+    let pair = "{ cert = \"a.crt\", key = \"a.key\" }";
+    let site = |text: &str| Site::new(&format!("{text}\n{SMALLEST}")).certificate("a.crt", "a.key");
+    let faults = site(&format!("[tls]\ncertificates = [{pair}, {pair}]")).faults();
+    assert!(faults.contains("several certificates are not there yet"), "{faults}");
+    let faults = site("[tls]\ncertificates = [{ cert = \"a.key\", key = \"a.key\" }]").faults();
+    assert!(faults.contains("the certificate file holds no certificate"), "{faults}");
+    let faults = site("[tls]\ncertificates = [{ cert = \"b.crt\", key = \"a.key\" }]").faults();
+    assert!(faults.contains("^^^^^^^ `b.crt`: No such file or directory"), "{faults}");
+    let faults = site(&format!("[tls]\ncertificates = [{pair}]")).certificate("b.crt", "a.key").faults();
+    assert!(faults.contains("keys may not be consistent: KeyMismatch"), "{faults}");
+}
+
+#[test]
+fn the_store_is_a_file() {
+    refuses("[store]\nurl = \"postgres://db/x\"", "PostgreSQL is not there yet");
+    for url in ["", "x.db", "sqlite:", "sqlite://x", "sqlite::memory:", "sqlite:data/"] {
+        assert_eq!(wrong(&format!("[store]\nurl = \"{url}\"")).len(), 1, "{url}");
+    }
+    assert_eq!(accepts("[store]\nurl = \"sqlite:/var/x.db\"").store.path, PathBuf::from("/var/x.db"));
+}
+
+#[test]
+fn lifetimes() {
+    refuses("[tokens]\naccess_lifetime = \"8d\"", "expected no more than `refresh_lifetime`");
+    refuses("[tokens]\naccess_lifetime = \"0s\"", "expected whole seconds");
+    refuses("[tokens]\naccess_lifetime = \"1500ms\"", "expected whole seconds");
+    refuses("[tokens]\nleeway = \"61s\"", "expected at most \"60s\"");
+    let warnings = Site::new(&format!("[tokens]\nsession_lifetime = \"1d\"\n{SMALLEST}")).warnings();
+    assert!(warnings.starts_with("warning: refresh tokens would outlive their session"), "{warnings}");
+}
+
+#[test]
+fn claims() {
+    for name in ["token_type", "jti", "sid", "iat", "exp", "nbf", "iss", "aud"] {
+        refuses(&format!("[tokens]\nclaims = {{ {name} = \"username\" }}"), "a meaning of its own");
+        refuses(&format!("[tokens]\nuser_claim = \"{name}\""), "a meaning of its own");
+    }
+    refuses("[tokens]\nclaims = { user_id = \"username\" }", "names the user");
+    refuses("[tokens]\nclaims = { sub = \"username\" }", "names the user");
+    refuses("[tokens]\nclaims = { name = \"\" }", "expected \"username\"");
+    refuses("[tokens]\nclaims = { name = 1 }", "expected a text, found a number");
+    let identity = accepts("[tokens]\nuser_claim = \"sub\"").identity;
+    assert_eq!(identity.headers[0].value, IdentityValue::User);
+}
+
+#[test]
+fn keys() {
+    let key = |rest: &str| format!("[[tokens.key]]\nid = \"a\"\nalgorithm = \"HS256\"\n{rest}");
+    refuses(&key(""), "expected `secret`");
+    refuses(&key("secret = { env = \"UNSET\" }"), "the environment variable is not set");
+    refuses(&key("secret = { file = \"absent\" }"), "No such file or directory");
+    refuses(&key("secret = {}"), "expected { file = \"…\" } or { env = \"…\" }");
+    refuses(&key("secret = { inline = \"short\" }"), "expected at least 32 bytes");
+    refuses(&key("secret = { inline = \"\" }\nallow_short = true"), "expected a secret");
+    refuses("[tokens]\nkey = []", "expected at least one");
+    refuses("[tokens.key]\nid = \"a\"", "expected sections headed `[[tokens.key]]`, found a table");
+    let two = key("allow_short = true\nsecret = { inline = \"x\" }\n").repeat(2);
+    refuses(&two, "another key has this id");
+}
+
+#[test]
+fn a_secret_from_a_file_loses_one_newline() {
+    let text = format!(
+        "{SMALLEST}[[tokens.key]]\nid = \"a\"\nalgorithm = \"HS256\"\nallow_short = true\nsecret = {{ file = \"s\" }}\n"
+    );
+    for (content, secret) in [("a\n", "a"), ("a\n\n", "a\n"), ("a\r\n", "a"), (" a ", " a ")] {
+        let keys = Site::new(&text).write("s", content).settings().tokens.keys;
+        assert_eq!(keys[0].secret.expose_secret(), secret.as_bytes());
+    }
+    assert!(Site::new(&text).write("s", "\n").faults().contains("is empty"));
+}
+
+#[test]
+fn identity_headers() {
+    refuses(
+        "[identity]\nheaders = { X-Name = \"nam\" }\n[tokens]\nclaims = { name = \"roles\" }",
+        "did you mean `name`?",
+    );
+    refuses("[identity]\nheaders = { Host = \"user_id\" }", "a meaning of its own");
+    refuses("[identity]\nheaders = { X-Forwarded-For = \"user_id\" }", "tells an upstream");
+    refuses(
+        "[identity]\nheaders = { X-User = \"user_id\", X_USER = \"user_id\" }",
+        "letters and digits are the same",
+    );
+    refuses("[identity]\nstrip = [\"Content-Length\"]", "cannot do without");
+    refuses("[identity]\nstrip = [\"a b\"]", "expected a header name");
+    accepts("[identity]\nstrip = [\"Cookie\"]\nheaders = {}");
+}
+
+#[test]
+fn open_registration_beside_names_that_users_choose() {
+    let text = |field: &str, ours: bool| {
+        format!(
+            "[auth]\nregistration = true\n[tokens]\nclaims = {{ name = \"{field}\" }}\n[identity]\n\
+             headers = {{ Remote-User = \"name\" }}\nnames_are_ours = {ours}"
+        )
+    };
+    for field in ["username", "email"] {
+        let wrong = wrong(&text(field, false));
+        assert_eq!(wrong.len(), 1);
+        assert!(
+            wrong[0].starts_with(&format!("auth.registration: header `Remote-User` carries the {field}"))
+        );
+        accepts(&text(field, true));
+    }
+    accepts(&text("roles", false));
+}
+
+#[test]
+fn accounts() {
+    refuses("[auth]\nprefix = \"/\"", "expected a path such as");
+    refuses("[auth]\nlogin_by = []", "expected at least one");
+    refuses("[auth]\nlogin_by = [\"name\"]", "expected \"username\" or \"email\"");
+    refuses("[auth]\nsessions_per_user = 0", "expected 1 to");
+    refuses("[auth.password]\nmin = 20\nmax = 10", "expected `min` to be at most `max`, which is 10");
+    refuses("[auth.throttle]\nper_account = { attempts = 0 }", "expected at least 1");
+    refuses("[auth.throttle]\nper_account = { atempts = 1 }", "did you mean `attempts`?");
+    refuses("[auth.throttle.per_account]\nwindow = \"0s\"", "more than zero");
+    assert_eq!(accepts("[auth]\nprefix = \"off\"").auth_prefix, None);
+}
+
+#[test]
+fn upstreams() {
+    let servers = "servers = [\"http://a:1\"]";
+    refuses("[upstream.a]", "expected `servers`");
+    refuses("[upstream.a]\nservers = []", "expected exactly one");
+    refuses("[upstream.a]\nservers = [\"http://a\", \"http://b\"]", "several servers are not there yet");
+    refuses("[upstream.a]\nservers = [\"https://a\"]", "https: upstreams are not there yet");
+    refuses(&format!("[upstream.a]\n{servers}\nretries = 2"), "expected 0 to 1");
+    refuses(&format!("[upstream.echo]\n{servers}"), "the built-in backend");
+    refuses(&format!("[upstream.'a:b']\n{servers}"), "letters, digits");
+    refuses("[upstream]\na = 1", "expected a table");
+    let warnings = Site::new(&format!("[upstream.a]\n{servers}\n{SMALLEST}")).warnings();
+    assert!(
+        warnings.starts_with("warning: no route leads to upstream `a`\n --> gateway.toml:1:11"),
+        "{warnings}"
+    );
+}
+
+#[test]
+fn routes_with_the_same_url_share_an_upstream() {
+    let settings = accepts("[[route]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:3000\"");
+    assert_eq!(settings.upstreams.len(), 1);
+    assert!(settings.routes.iter().all(|route| route.destination == Destination::Upstream(0)));
+}
+
+#[test]
+fn routes() {
+    let route = |rest: &str| format!("[[route]]\npath = \"/a\"\nupstream = \"echo\"\n{rest}");
+    refuses(&route("access = \"optional\""), "expected \"protected\" or \"public\"");
+    refuses(&route("hosts = []"), "no such key for any");
+    refuses(&route("hosts = [\"a:80\"]"), "without a port");
+    refuses(&route("methods = [\"get\"]"), "a method in capitals");
+    refuses(&route("require = { roles = [\"a\"] }"), "expected one of");
+    refuses("[[route]]\npath = \"a\"\nupstream = \"echo\"", "begins with `/`");
+    refuses(
+        "[[route]]\npath = \"/*\"\nupstream = \"echo\"",
+        "expected another path, other hosts or other methods",
+    );
+    let wrong = Site::new("[route]\npath = \"/*\"\nupstream = \"echo\"\n").faults();
+    assert_eq!(wrong.matches("error:").count(), 1, "{wrong}");
+
+    let settings = accepts(&route("hosts = [\"A.example\", \"*.b.example\"]\nmethods = [\"GET\", \"PUT\"]"));
+    let found = &settings.routes[0];
+    assert_eq!(found.name, "GET,PUT A.example,*.b.example/a");
+    assert_eq!(found.path, PathPattern::Exact("/a".to_owned()));
+    let hosts = [HostPattern::Exact("a.example".to_owned()), HostPattern::Below("b.example".to_owned())];
+    assert_eq!(found.hosts, hosts);
+    assert_eq!(found.methods.as_deref(), Some([Method::GET, Method::PUT].as_slice()));
+}
+
+#[test]
+fn routes_take_the_forwarding_of_tokens_from_identity() {
+    let settings = accepts(
+        "[identity]\nforward_token = true\n[[route]]\npath = \"/a\"\nupstream = \"echo\"\nforward_token = false",
+    );
+    let forwarding: Vec<bool> = settings.routes.iter().map(|route| route.forward_token).collect();
+    assert_eq!(forwarding, [false, true]);
+}

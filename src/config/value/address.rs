@@ -1,0 +1,18 @@
+use std::net::SocketAddr;
+
+use toml::{Spanned, de::DeValue};
+
+use super::{FromToml, ToToml, Wrong, parsed};
+
+impl FromToml for SocketAddr {
+    fn from_toml(value: &Spanned<DeValue<'_>>, wrongs: &mut Vec<Wrong>) -> Option<Self> {
+        let expected = r#"an address and port such as "0.0.0.0:8443" or "[::]:8443""#;
+        parsed(value, wrongs, expected, |text| text.parse().ok())
+    }
+}
+
+impl ToToml for SocketAddr {
+    fn to_toml(&self) -> toml::Value {
+        self.to_string().into()
+    }
+}
