@@ -4,6 +4,7 @@ mod development;
 mod diagnostics;
 mod print;
 mod rules;
+mod shipped;
 
 use std::{collections::HashMap, fs, path::PathBuf};
 
