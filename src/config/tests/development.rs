@@ -85,7 +85,7 @@ fn what_is_there_and_does_not_do_is_a_fault() {
             Site::new(SMALLEST)
                 .certificate("certs/dev.crt", "certs/dev.key")
                 .write("certs/dev.key", stranger),
-            "`certs/dev.crt`: certificate and key do not do: keys may not be consistent: KeyMismatch",
+            "; remove it and its key",
         ),
     ] {
         let faults = site.faults();
