@@ -2,6 +2,11 @@
 //!
 //! Never here: users, throttles.
 
+mod argon;
+mod policy;
+mod pool;
 mod settings;
 
+pub use policy::Weakness;
+pub use pool::{PasswordError, Passwords};
 pub use settings::Settings;
