@@ -4,6 +4,7 @@
 //! own, and `tests/architecture.rs` fails on an import that points up or sideways.
 
 pub mod access_log;
+pub mod admin;
 pub mod auth;
 pub mod body;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod metrics;
 pub mod net;
 pub mod password;
 pub mod proxy;
+pub mod readiness;
 pub mod revocation;
 pub mod route;
 pub mod secret;

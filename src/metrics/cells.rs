@@ -189,11 +189,11 @@ impl RequestCells {
 
     /// Answers of one route by status class, 1xx first.
     pub fn answers(&self, route: usize) -> [u64; 5] {
-        self.answers.get(route).map_or([0; 5], |classes| std::array::from_fn(|class| classes[class].value()))
+        self.answers.get(route).map_or([0; 5], |classes| classes.each_ref().map(Counter::value))
     }
 
     /// Verdicts in the order of [`Verdict::ALL`].
     pub fn verdicts(&self) -> [u64; Verdict::ALL.len()] {
-        std::array::from_fn(|index| self.verdicts[index].value())
+        self.verdicts.each_ref().map(Counter::value)
     }
 }

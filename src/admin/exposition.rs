@@ -1,0 +1,171 @@
+//! The metrics' names, units and help, and the sums over all workers.
+
+use std::{fmt, sync::Arc};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, NoLabelSet},
+    metrics::{MetricType, exemplar::Exemplar},
+    registry::Unit,
+};
+
+use super::BuildInfo;
+use crate::metrics::{Histogram, Metrics, RequestCells, Verdict};
+
+/// Reads the numbers at each scrape.
+#[derive(Debug)]
+pub(super) struct Exposition {
+    pub(super) metrics: Metrics,
+    pub(super) build: BuildInfo,
+}
+
+impl Collector for Exposition {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let workers = self.metrics.workers();
+        encoder
+            .encode_descriptor("build", "The program that runs", None, MetricType::Info)?
+            .encode_info(&[("version", self.build.version)])?;
+        self.encode_answers(&mut encoder, &workers)?;
+        encode_verdicts(&mut encoder, &workers)?;
+        encode_durations(
+            &mut encoder,
+            "request_duration",
+            "From a request's head to the end of its answer",
+            workers.iter().map(|cells| &cells.duration),
+        )?;
+        encode_durations(
+            &mut encoder,
+            "upstream_duration",
+            "From forwarding to the head of the upstream's answer",
+            workers.iter().map(|cells| &cells.upstream_duration),
+        )?;
+        for (name, help, value) in self.counters() {
+            encoder
+                .encode_descriptor(name, help, None, MetricType::Counter)?
+                .encode_counter(&value, WITHOUT_EXEMPLAR)?;
+        }
+        for (name, help, value) in self.gauges() {
+            encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+}
+
+impl Exposition {
+    fn encode_answers(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        workers: &[Arc<RequestCells>],
+    ) -> fmt::Result {
+        let mut family =
+            encoder.encode_descriptor("requests", "Requests answered", None, MetricType::Counter)?;
+        for (index, route) in self.metrics.routes.iter().enumerate() {
+            let mut sums = [0_u64; CLASSES.len()];
+            for cells in workers {
+                for (sum, count) in sums.iter_mut().zip(cells.answers(index)) {
+                    *sum += count;
+                }
+            }
+            for (class, sum) in CLASSES.iter().zip(sums) {
+                family
+                    .encode_family(&[("route", route.as_str()), ("status", class)])?
+                    .encode_counter(&sum, WITHOUT_EXEMPLAR)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, u64); 14] {
+        let numbers = &self.metrics;
+        [
+            ("connections_accepted", "Connections accepted", numbers.connections_accepted.value()),
+            (
+                "connections_refused",
+                "Connections closed at once because too many were open",
+                numbers.connections_refused.value(),
+            ),
+            ("tls_handshakes", "TLS handshakes completed", numbers.handshakes.value()),
+            ("tls_handshake_failures", "TLS handshakes that failed", numbers.handshake_failures.value()),
+            ("logins", "Logins granted", numbers.logins.value()),
+            ("login_failures", "Logins refused", numbers.login_failures.value()),
+            ("registrations", "Accounts registered", numbers.registrations.value()),
+            ("refreshes", "Refreshes granted", numbers.refreshes.value()),
+            (
+                "refresh_thefts",
+                "Sessions ended because a token came that only a thief can have kept",
+                numbers.refresh_thefts.value(),
+            ),
+            (
+                "refresh_replacements",
+                "Unused successors of refresh tokens replaced",
+                numbers.refresh_replacements.value(),
+            ),
+            ("throttled", "Attempts refused by a throttle", numbers.throttled.value()),
+            (
+                "password_hashes_refused",
+                "Password hashes turned away because too many waited",
+                numbers.hashes_refused.value(),
+            ),
+            ("store_failures", "Store operations that failed", numbers.store_failures.value()),
+            (
+                "access_log_lines_dropped",
+                "Access log lines that were not written",
+                numbers.log_lines_dropped.value(),
+            ),
+        ]
+    }
+
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
+        let numbers = &self.metrics;
+        [
+            ("connections", "Connections open now", numbers.connections.value()),
+            ("password_hash_queue", "Password hashes waiting for a thread", numbers.hash_queue.value()),
+            ("revocations", "Revocations in memory that are not yet past", numbers.revocations.value()),
+            (
+                "revocation_sequence",
+                "Number of the last revocation log entry applied",
+                numbers.revocation_sequence.value(),
+            ),
+        ]
+    }
+}
+
+fn encode_verdicts(encoder: &mut DescriptorEncoder<'_>, workers: &[Arc<RequestCells>]) -> fmt::Result {
+    let mut sums = [0_u64; Verdict::ALL.len()];
+    for cells in workers {
+        for (sum, count) in sums.iter_mut().zip(cells.verdicts()) {
+            *sum += count;
+        }
+    }
+    let help = "What was decided of requests";
+    let mut family = encoder.encode_descriptor("verdicts", help, None, MetricType::Counter)?;
+    for (verdict, sum) in Verdict::ALL.into_iter().zip(sums) {
+        family.encode_family(&[("verdict", verdict.label())])?.encode_counter(&sum, WITHOUT_EXEMPLAR)?;
+    }
+    Ok(())
+}
+
+fn encode_durations<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    histograms: impl Iterator<Item = &'a Histogram>,
+) -> fmt::Result {
+    let bounds = Histogram::BOUNDS.iter().map(std::time::Duration::as_secs_f64).chain([f64::INFINITY]);
+    let mut buckets: Vec<(f64, u64)> = bounds.map(|bound| (bound, 0)).collect();
+    let mut sum = 0.0;
+    for histogram in histograms {
+        for ((_, bucket), count) in buckets.iter_mut().zip(histogram.counts()) {
+            *bucket += count;
+        }
+        sum += histogram.sum();
+    }
+    // From the buckets just read: another reading of the count could contradict them.
+    let count = buckets.iter().map(|(_, count)| count).sum();
+    encoder
+        .encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?
+        .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+}
+
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+const WITHOUT_EXEMPLAR: Option<&Exemplar<NoLabelSet, u64>> = None;
