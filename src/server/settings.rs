@@ -33,7 +33,7 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// For a request's head, whole.
     pub header_timeout: Duration,
-    /// Between two requests of a connection.
+    /// Between two requests of a connection; and for a client that takes nothing of what we have for it.
     pub idle_timeout: Duration,
     /// Bytes of a request's head.
     pub header_size: usize,

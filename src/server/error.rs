@@ -1,0 +1,43 @@
+use std::{io, net::SocketAddr};
+
+/// Why connections cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {}", why(.error))]
+    Address {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A worker panicked.
+    #[error("worker {worker} panicked")]
+    Panicked {
+        /// Which one, from 0.
+        worker: usize,
+    },
+    /// A worker could not begin.
+    #[error("worker {worker} has no runtime: {error}")]
+    Runtime {
+        /// Which one, from 0.
+        worker: usize,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A worker's thread could not be had.
+    #[error("no thread can be started: {0}")]
+    Thread(io::Error),
+    /// The TLS settings contradict themselves.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(rustls::Error),
+}
+
+fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "the port is in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        io::ErrorKind::PermissionDenied => "this user may not use that port".to_owned(),
+        _ => error.to_string(),
+    }
+}
