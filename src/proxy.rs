@@ -1,5 +1,29 @@
-//! Forwarding to upstreams.
+//! Forwarding to upstreams: what they may believe is set, the rest is removed, bodies stream both ways.
+//!
+//! A worker owns its [`Forwarder`] and the connections in it; only the caps on connections are shared.
+//! Never here: which route, who the user is (`route`, `auth`); what a failure is answered with (`gateway`).
 
+mod connection;
+mod echo;
+mod error;
+mod forwarder;
+mod headers;
+mod identity;
+mod pool;
+mod prepare;
+mod request_body;
+mod resolve;
+mod response;
 mod settings;
+#[cfg(test)]
+mod tests;
+mod upstream_body;
 
+pub use error::{Awaited, ProxyError};
+pub use forwarder::{Forwarder, SharedUpstreams};
+pub use headers::{HeaderRules, remove_hop_by_hop_of_request, remove_hop_by_hop_of_response};
+pub use identity::IdentityHeaders;
+pub use prepare::{ForwardContext, Preparation};
+pub use request_body::{ByteCount, Framing, RequestBody, UploadFailed};
 pub use settings::{Encoding, HostHeader, IdentityHeader, IdentitySettings, IdentityValue, UpstreamSettings};
+pub use upstream_body::UpstreamBody;

@@ -1,0 +1,206 @@
+//! The road of one request to its upstream and back.
+//!
+//! Everything belongs to one worker thread: no lock, no task and no wake-up of another thread for a request on a
+//! warm connection.
+//! Never here: which upstream, whether at all (`gateway`), what a failure is answered with.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::{Rc, Weak},
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, request::Parts};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::time::sleep;
+
+use super::{
+    Awaited, ForwardContext, IdentitySettings, Preparation, ProxyError, RequestBody, UpstreamBody,
+    UpstreamSettings,
+    connection::Connection,
+    echo,
+    pool::{Pool, Upstream, Wanted},
+    request_body::Upload,
+    response::{self, Persistence},
+    upstream_body::Lease,
+};
+
+/// What all workers share of the upstreams: the caps on connections. Made once; clones share the caps.
+#[derive(Clone)]
+pub struct SharedUpstreams(Arc<[Arc<Upstream>]>);
+
+impl SharedUpstreams {
+    /// The upstreams in the order of the configuration.
+    pub fn new(upstreams: &[UpstreamSettings]) -> Self {
+        Self(upstreams.iter().map(|settings| Arc::new(Upstream::new(settings))).collect())
+    }
+}
+
+/// Forwards the requests of one worker.
+pub struct Forwarder {
+    pools: Box<[Rc<Pool>]>,
+    preparation: Rc<Preparation>,
+}
+
+impl Forwarder {
+    /// A forwarder without connections. Must be made, and used, within the worker's local runtime: it spawns local
+    /// tasks. Dropping it closes the idle connections; answers under way go on.
+    pub fn new(upstreams: &SharedUpstreams, identity: &IdentitySettings) -> Self {
+        Self {
+            pools: upstreams.0.iter().map(|upstream| Pool::new(Arc::clone(upstream))).collect(),
+            preparation: Rc::new(Preparation::new(identity)),
+        }
+    }
+
+    /// How heads are prepared, for whoever explains it.
+    pub fn preparation(&self) -> &Preparation {
+        &self.preparation
+    }
+
+    /// Sends a request to the upstream of that index and returns its answer, the body still to be read.
+    ///
+    /// It is sent again, at most `retries` times, when nothing of it had been sent, or when it is a GET, HEAD or
+    /// OPTIONS without a body and a connection that had served before turned out dead before a byte of an answer.
+    /// Dropped before it is ready, it closes its connection.
+    ///
+    /// # Errors
+    /// Whatever [`ProxyError`] lists; an index that does not exist has no capacity.
+    pub async fn forward(
+        &self,
+        upstream: usize,
+        mut head: Parts,
+        body: RequestBody,
+        context: ForwardContext<'_>,
+    ) -> Result<Response<UpstreamBody>, ProxyError> {
+        let Some(pool) = self.pools.get(upstream) else {
+            return Err(ProxyError::NoCapacity { upstream: upstream.to_string().into() });
+        };
+        let Upstream { settings, name, host, .. } = &*pool.upstream;
+        if matches!(head.method, Method::CONNECT | Method::TRACE) {
+            return Err(ProxyError::MethodRefused);
+        }
+        self.preparation.apply(&mut head, &context, host.as_ref(), body.framing());
+        let body = body.with_trailer_rules(&self.preparation, context.method_override);
+        let upload = body.upload();
+        let repeatable =
+            body.is_end_stream() && matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+
+        let mut request = Request::from_parts(head, body);
+        let mut wanted = Wanted::Any;
+        let mut retries = settings.retries;
+        loop {
+            let mut connection = pool.checkout(wanted).await?;
+            let spare = (repeatable && retries > 0 && connection.has_served()).then(|| copy(&request));
+            let sent = pin!(connection.send(request));
+            let answer = answer_in_time(sent, upload.as_deref(), settings.response_timeout).await;
+            if let Some(error) = upload.as_ref().and_then(|upload| upload.take_failure()) {
+                return Err(error.into());
+            }
+            let mut error = match answer {
+                Some(Ok(response)) => return accept(pool, connection, response),
+                Some(Err(error)) => error,
+                None => {
+                    let upstream = Arc::clone(name);
+                    return Err(ProxyError::Timeout { upstream, awaited: Awaited::Answer });
+                }
+            };
+            let again = error.take_message().or(spare.filter(|_| !connection.has_heard()));
+            request = match again {
+                Some(request) if retries > 0 => request,
+                _ => return Err(no_answer(name, error.into_error())),
+            };
+            retries -= 1;
+            wanted = Wanted::New;
+        }
+    }
+
+    /// Answers as the built-in backend: 200 and JSON that shows what an upstream would have received.
+    ///
+    /// # Errors
+    /// [`ProxyError::MethodRefused`], [`ProxyError::RequestBody`].
+    pub async fn echo(
+        &self,
+        mut head: Parts,
+        body: RequestBody,
+        context: ForwardContext<'_>,
+    ) -> Result<Response<Bytes>, ProxyError> {
+        if matches!(head.method, Method::CONNECT | Method::TRACE) {
+            return Err(ProxyError::MethodRefused);
+        }
+        self.preparation.apply(&mut head, &context, None, body.framing());
+        echo::answer(&head, body.with_trailer_rules(&self.preparation, context.method_override)).await
+    }
+
+    #[cfg(test)]
+    pub(super) fn idle(&self, upstream: usize) -> usize {
+        self.pools[upstream].idle()
+    }
+}
+
+/// Waits for an answer, but no longer than `limit` for the upstream: the time runs from the end of the request. As
+/// long as the request is under way it is the upstream's only while it takes nothing of what has come; `None` when
+/// it has run out.
+async fn answer_in_time<F: Future>(
+    mut sent: Pin<&mut F>,
+    upload: Option<&Upload>,
+    limit: Duration,
+) -> Option<F::Output> {
+    let Some(upload) = upload else { return tokio::time::timeout(limit, sent).await.ok() };
+    let mut timer = pin!(sleep(limit));
+    let mut finished = false;
+    let mut moves = upload.moves();
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = sent.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        upload.wake_at_end(cx.waker());
+        if upload.is_finished() && !finished {
+            finished = true;
+            timer.set(sleep(limit));
+        }
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let moved = upload.moves() != moves;
+            if finished || !(moved || upload.waits_for_client()) {
+                return Poll::Ready(None);
+            }
+            moves = upload.moves();
+            timer.set(sleep(limit));
+        }
+    })
+    .await
+}
+
+fn accept(
+    pool: &Rc<Pool>,
+    connection: Connection,
+    response: Response<Incoming>,
+) -> Result<Response<UpstreamBody>, ProxyError> {
+    let Upstream { settings, name, .. } = &*pool.upstream;
+    let (mut head, body) = response.into_parts();
+    let pool = match response::clean(&mut head, &body) {
+        Ok(Persistence::Keep) => Rc::downgrade(pool),
+        Ok(Persistence::Close) => Weak::new(),
+        Err(fault) => return Err(no_answer(name, fault)),
+    };
+    let lease = Lease { connection, pool };
+    Ok(Response::from_parts(head, UpstreamBody::new(body, settings.response_idle_timeout, lease)))
+}
+
+/// A copy of a request without a body.
+fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+fn no_answer(upstream: &Arc<str>, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ProxyError {
+    ProxyError::Response { upstream: Arc::clone(upstream), cause: cause.into() }
+}

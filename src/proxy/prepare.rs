@@ -1,0 +1,289 @@
+//! Leaves in a request only what the upstream may believe, and tells it what it must know.
+//!
+//! The order is security: hop-by-hop fields go first, or a client's `Connection: x-user-id` would take away what
+//! is set below; identity comes last, so that nothing after it can change it.
+//! Never here: whether the request may pass (`route`, `auth`), sockets.
+
+use std::net::IpAddr;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Uri, Version,
+    header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, Entry, HOST, TRANSFER_ENCODING},
+    request::Parts,
+    uri::PathAndQuery,
+};
+
+use super::{Framing, HeaderRules, IdentityHeaders, IdentitySettings, remove_hop_by_hop_of_request};
+use crate::auth::Principal;
+
+/// What is known of a request besides its head.
+#[derive(Clone, Copy, Debug)]
+pub struct ForwardContext<'a> {
+    /// Whom it is forwarded as.
+    pub principal: Option<&'a Principal>,
+    /// The client's address.
+    pub client: IpAddr,
+    /// The host as the client sent it: `Host`, or `:authority`.
+    pub host: &'a str,
+    /// `X-Request-Id`.
+    pub request_id: &'a HeaderValue,
+    /// Whether `Authorization` stays here.
+    pub strip_credentials: bool,
+    /// Whether a route of this host lists methods, so that no header may name another one.
+    pub method_override: bool,
+}
+
+/// The one way from the head that came to the head that is sent; `explain` and the echo backend take it too.
+pub struct Preparation {
+    rules: HeaderRules,
+    identity: IdentityHeaders,
+}
+
+impl Preparation {
+    /// Prepares by these settings.
+    pub fn new(settings: &IdentitySettings) -> Self {
+        Self { rules: HeaderRules::new(settings), identity: IdentityHeaders::new(settings) }
+    }
+
+    /// Makes `head` what the upstream receives. `host` is the upstream's own name for itself, where it wants that
+    /// one; `framing` is the only thing that the framing fields are made from.
+    pub fn apply(
+        &self,
+        head: &mut Parts,
+        context: &ForwardContext<'_>,
+        host: Option<&HeaderValue>,
+        framing: Framing,
+    ) {
+        let headers = &mut head.headers;
+        remove_hop_by_hop_of_request(headers);
+        self.rules.remove_untrusted(headers, context.method_override);
+        if context.strip_credentials {
+            headers.remove(AUTHORIZATION);
+        }
+        // Our own server answers it as soon as the body is read, and two answers would be one too many.
+        headers.remove(EXPECT);
+        if head.version == Version::HTTP_2 {
+            join_cookies(headers);
+        }
+        frame(headers, &head.method, framing);
+        forward_origin(headers, context, host);
+        self.identity.set(headers, context.principal);
+
+        head.uri = origin_form(&head.uri);
+        head.version = Version::HTTP_11;
+        // They belong to the client's connection; hyper would read some of them as wishes for the upstream's.
+        head.extensions.clear();
+    }
+
+    /// Trailers may say no more than headers: a lenient backend merges the two.
+    pub fn clean_trailers(&self, trailers: &mut HeaderMap, method_override: bool) {
+        remove_hop_by_hop_of_request(trailers);
+        self.rules.remove_untrusted(trailers, method_override);
+        for name in [AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST] {
+            trailers.remove(name);
+        }
+    }
+}
+
+/// HTTP/2 may send a cookie in pieces; in HTTP/1.1 it is one line (RFC 9113, section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let Some(first) = crumbs.next() else { return };
+    let Some(second) = crumbs.next() else { return };
+    let mut whole = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        whole.extend_from_slice(b"; ");
+        whole.extend_from_slice(crumb.as_bytes());
+    }
+    // Values that were legal one by one are legal together; were they not, none is better than half of them.
+    match HeaderValue::from_maybe_shared(bytes::Bytes::from(whole)) {
+        Ok(cookie) => drop(headers.insert(COOKIE, cookie)),
+        Err(_) => drop(headers.remove(COOKIE)),
+    }
+}
+
+/// Exactly one framing field, and made from the body itself: whatever the client wrote, two readers of the request
+/// cannot disagree about its end (RFC 9112, section 6.3).
+fn frame(headers: &mut HeaderMap, method: &Method, framing: Framing) {
+    headers.remove(TRANSFER_ENCODING);
+    match framing {
+        Framing::Absent => match headers.entry(CONTENT_LENGTH) {
+            Entry::Occupied(mut entry) => drop(entry.insert(HeaderValue::from_static("0"))),
+            // Where a body is expected its absence is said (RFC 9110, section 8.6); some servers answer 411.
+            Entry::Vacant(entry) if matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {
+                entry.insert(HeaderValue::from_static("0"));
+            }
+            Entry::Vacant(_) => {}
+        },
+        Framing::Chunked => {
+            headers.remove(CONTENT_LENGTH);
+            // Said by us, as hyper leaves out the body of a GET whose length it does not know.
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        Framing::Exact(length) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+    }
+}
+
+fn forward_origin(headers: &mut HeaderMap, context: &ForwardContext<'_>, host: Option<&HeaderValue>) {
+    // The text of an address is a legal value.
+    if let Ok(client) = HeaderValue::try_from(context.client.to_canonical().to_string()) {
+        headers.insert(&FORWARDED_FOR, client);
+    }
+    headers.insert(&FORWARDED_PROTO, HeaderValue::from_static("https"));
+    // A request of HTTP/1.0 may name no host; then the field is there and empty (RFC 9112, section 3.2).
+    let asked = HeaderValue::from_str(context.host).unwrap_or_else(|_| HeaderValue::from_static(""));
+    headers.insert(HOST, host.unwrap_or(&asked).clone());
+    headers.insert(&FORWARDED_HOST, asked);
+    headers.insert(&REQUEST_ID, context.request_id.clone());
+}
+
+/// Path and query as they came; scheme and authority of an absolute form say nothing that `Host` does not.
+fn origin_form(uri: &Uri) -> Uri {
+    uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into()
+}
+
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::proxy::{Encoding, IdentityHeader, IdentityValue};
+
+    #[test]
+    fn nothing_a_client_says_of_itself_or_of_the_way_passes() {
+        let request = Request::get("https://other.example/a%2Fb//c?x=%zz&y")
+            .version(Version::HTTP_2)
+            .header("connection", "x-user-id")
+            .header("x-user-id", "root")
+            .header("x-forwarded-for", "6.6.6.6")
+            .header("x-forwarded-for", "7.7.7.7")
+            .header("x-request-id", "forged")
+            .header("host", "one.example")
+            .header("host", "two.example")
+            .header("authorization", "Bearer t")
+            .header("expect", "100-continue")
+            .header("cookie", "a=1")
+            .header("cookie", "b=2")
+            .header("accept", "*/*");
+        assert_eq!(
+            prepared(request, Framing::Absent, None),
+            [
+                "GET /a%2Fb//c?x=%zz&y HTTP/1.1",
+                "accept: */*",
+                "cookie: a=1; b=2",
+                "host: app.example:8443",
+                "x-forwarded-for: 192.0.2.7",
+                "x-forwarded-host: app.example:8443",
+                "x-forwarded-proto: https",
+                "x-request-id: r-1",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_upstream_may_be_called_by_its_own_name() {
+        let host = HeaderValue::from_static("backend:8000");
+        let lines = prepared(Request::get("/"), Framing::Absent, Some(&host));
+        assert!(lines.contains(&"host: backend:8000".to_owned()), "{lines:?}");
+        assert!(lines.contains(&"x-forwarded-host: app.example:8443".to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn one_framing_field_and_only_the_bodys() {
+        let both = || {
+            Request::post("/")
+                .header("content-length", "5")
+                .header("content-length", "6")
+                .header("transfer-encoding", "gzip")
+                .header("transfer-encoding", "chunked")
+        };
+        for (framing, expected) in [
+            (Framing::Absent, "content-length: 0"),
+            (Framing::Exact(7), "content-length: 7"),
+            (Framing::Chunked, "transfer-encoding: chunked"),
+        ] {
+            assert_eq!(framing_fields(&prepared(both(), framing, None)), [expected]);
+        }
+        assert_eq!(
+            framing_fields(&prepared(Request::post("/"), Framing::Absent, None)),
+            ["content-length: 0"]
+        );
+        assert!(framing_fields(&prepared(Request::get("/"), Framing::Absent, None)).is_empty());
+        assert_eq!(
+            framing_fields(&prepared(Request::get("/"), Framing::Chunked, None)),
+            ["transfer-encoding: chunked"]
+        );
+    }
+
+    #[test]
+    fn targets_keep_their_bytes() {
+        for (target, sent) in [
+            ("/", "/"),
+            ("/?", "/?"),
+            ("/%61/..;/b\\c?d=%0g", "/%61/..;/b\\c?d=%0g"),
+            ("http://h", "/"),
+            ("http://h?q", "/?q"),
+            ("http://u@h:1/x", "/x"),
+            ("*", "*"),
+        ] {
+            assert_eq!(origin_form(&target.parse().unwrap()).to_string(), sent);
+        }
+    }
+
+    #[test]
+    fn trailers_say_no_more_than_headers() {
+        let preparation = Preparation::new(&settings());
+        let mut trailers = HeaderMap::new();
+        for name in ["grpc-status", "x-user-id", "authorization", "host", "x-forwarded-for", "connection"] {
+            trailers.insert(name, HeaderValue::from_static("0"));
+        }
+        preparation.clean_trailers(&mut trailers, true);
+        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status"]);
+    }
+
+    fn prepared(
+        request: http::request::Builder,
+        framing: Framing,
+        host: Option<&HeaderValue>,
+    ) -> Vec<String> {
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        let context = ForwardContext {
+            principal: None,
+            client: "::ffff:192.0.2.7".parse().unwrap(),
+            host: "app.example:8443",
+            request_id: &HeaderValue::from_static("r-1"),
+            strip_credentials: true,
+            method_override: true,
+        };
+        Preparation::new(&settings()).apply(&mut head, &context, host, framing);
+        let mut lines: Vec<String> =
+            head.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        lines.sort();
+        lines.insert(0, format!("{} {} {:?}", head.method, head.uri, head.version));
+        lines
+    }
+
+    fn framing_fields(lines: &[String]) -> Vec<&str> {
+        let framing =
+            |line: &&str| line.starts_with("content-length") || line.starts_with("transfer-encoding");
+        lines.iter().map(String::as_str).filter(framing).collect()
+    }
+
+    fn settings() -> IdentitySettings {
+        IdentitySettings {
+            headers: vec![IdentityHeader {
+                name: HeaderName::from_static("x-user-id"),
+                value: IdentityValue::User,
+            }],
+            encoding: Encoding::Percent,
+            strip: Vec::new(),
+        }
+    }
+}
