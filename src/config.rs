@@ -3,7 +3,6 @@
 //! [`read()`] reads all that running would read and makes nothing; [`Checked::prepare`] makes what only `run` may.
 //! Never here: running objects, sockets, the store's content. No other room reads TOML or the environment.
 
-mod certificate;
 mod checked;
 mod context;
 mod development;

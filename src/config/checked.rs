@@ -1,4 +1,4 @@
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use super::{
     draft::{Certificate, Draft, Keys},
@@ -6,7 +6,7 @@ use super::{
     record::Record,
     settings::Settings,
 };
-use crate::token::KeySettings;
+use crate::{password, store, telemetry, token::KeySettings};
 
 /// A configuration without a fault, everything that it names read.
 #[derive(Debug)]
@@ -54,6 +54,27 @@ impl Checked {
     /// The effective configuration as TOML: defaults filled in and marked, secrets masked.
     pub fn print(&self) -> String {
         self.record.print()
+    }
+
+    /// What the program says of itself.
+    pub const fn log(&self) -> &telemetry::Settings {
+        &self.draft.log
+    }
+
+    /// What passwords must be.
+    pub const fn password(&self) -> &password::Settings {
+        &self.draft.password
+    }
+
+    /// Where users and sessions are kept.
+    pub const fn store(&self) -> &store::Settings {
+        &self.draft.store
+    }
+
+    /// How long a token can live at most.
+    pub fn longest_token_life(&self) -> Duration {
+        let tokens = &self.draft.tokens;
+        tokens.session_lifetime.max(tokens.refresh_lifetime).max(tokens.access_lifetime)
     }
 
     /// The settings; makes the development certificate and secret where they are used and missing.

@@ -15,8 +15,11 @@ use aws_lc_rs::rand;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::sign::CertifiedKey;
 
-use super::{certificate, checked::PrepareError, files};
-use crate::secret::{self, ExposeSecret};
+use super::{checked::PrepareError, files};
+use crate::{
+    secret::{self, ExposeSecret},
+    server::tls,
+};
 
 /// `certs/dev.crt` and `certs/dev.key`.
 #[derive(Debug)]
@@ -42,7 +45,7 @@ impl Certificate {
             (None, None) => Ok(()),
             (None, Some(key)) => key_pair(&key).map(drop),
             (Some(_), None) => Err(format!("`{}` is there without its key: remove it", self.cert.display())),
-            (Some(cert), Some(key)) => certificate::load(&cert, &key)
+            (Some(cert), Some(key)) => tls::load(&cert, &key)
                 .map(drop)
                 .map_err(|why| format!("`{}`: {why}; remove it and its key", self.cert.display())),
         }
@@ -72,7 +75,7 @@ impl Certificate {
                 "Using the development certificate: no browser trusts it. Name a real one in [tls] certificates"
             );
         }
-        certificate::load(&read(&self.cert)?, &key).map(Arc::new).map_err(unusable)
+        tls::load(&read(&self.cert)?, &key).map_err(|why| unusable(why.to_string()))
     }
 }
 

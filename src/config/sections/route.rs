@@ -29,7 +29,7 @@ pub(super) fn read(
     }
     let (places, routes): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let routes: Vec<Route> = routes.into_iter().collect::<Option<_>>()?;
-    report_ties(root, &routes, &places);
+    report_pairs(root, &routes, &places);
     Some(routes)
 }
 
@@ -66,14 +66,29 @@ fn read_one(
     })
 }
 
-fn report_ties(root: &mut Section<'_, '_, '_>, routes: &[Route], places: &[Place]) {
-    for (first, second) in route::ties(routes) {
-        let (Some(name), Some(place)) = (routes.get(first).map(|route| &route.name), places.get(second))
-        else {
-            continue;
-        };
-        let message = format!("this route and route[{first}], `{name}`, take the same requests");
-        root.context.fault(place, message, "expected another path, other hosts or other methods");
+fn report_pairs(root: &mut Section<'_, '_, '_>, routes: &[Route], places: &[Place]) {
+    let name = |index: usize| routes.get(index).map(|route| route.name.as_str()).unwrap_or_default();
+    match route::opened(routes) {
+        Ok(pairs) => {
+            for pair in pairs {
+                let Some(place) = places.get(pair.opens) else { continue };
+                let protects = pair.protects;
+                let message = format!(
+                    "this route opens on its hosts what route[{protects}], `{}`, protects",
+                    name(protects)
+                );
+                root.context.warn(place, message, "if that is meant, all is well");
+            }
+        }
+        Err(ties) => {
+            for tie in ties {
+                let Some(place) = places.get(tie.second) else { continue };
+                let first = tie.first;
+                let message =
+                    format!("this route and route[{first}], `{}`, take the same requests", name(first));
+                root.context.fault(place, message, "expected another path, other hosts or other methods");
+            }
+        }
     }
 }
 

@@ -4,7 +4,6 @@ use rustls::sign::CertifiedKey;
 
 use crate::{
     config::{
-        certificate,
         context::Place,
         development,
         draft::Certificate,
@@ -12,7 +11,7 @@ use crate::{
         reader::Section,
         value::{Choice, Written},
     },
-    server::TlsVersion,
+    server::{TlsVersion, tls},
 };
 
 /// `[tls]`
@@ -62,11 +61,11 @@ fn certificates(tls: &mut Section<'_, '_, '_>) -> Option<Arc<CertifiedKey>> {
 fn load(section: &mut Section<'_, '_, '_>) -> Option<Arc<CertifiedKey>> {
     let cert = content(section, "cert");
     let key = content(section, "key");
-    match certificate::load(&cert?, &key?) {
-        Ok(certificate) => Some(Arc::new(certificate)),
+    match tls::load(&cert?, &key?) {
+        Ok(certificate) => Some(certificate),
         Err(why) => {
             let place = section.place("cert");
-            section.context.fault(&place, "this certificate cannot be used", why);
+            section.context.fault(&place, "this certificate cannot be used", why.to_string());
             None
         }
     }
