@@ -76,14 +76,14 @@ impl<'j> Seen<'j> {
     /// A token with more members in one object is not one that anybody issues.
     const MOST: usize = 64;
 
-    fn note<E: Error>(&mut self, name: &Cow<'j, str>) -> Result<(), E> {
-        if self.0.contains(name) {
+    fn note<E: Error>(&mut self, name: Cow<'j, str>) -> Result<(), E> {
+        if self.0.contains(&name) {
             return Err(E::custom("a member comes twice"));
         }
         if self.0.len() >= Self::MOST {
             return Err(E::custom("too many members"));
         }
-        self.0.push(name.clone());
+        self.0.push(name);
         Ok(())
     }
 }
@@ -140,7 +140,7 @@ impl<'j> Visitor<'j> for HeaderSeed {
         let mut header = RawHeader::default();
         let mut seen = Seen::default();
         while let Some(Text(name)) = map.next_key()? {
-            seen.note(&name)?;
+            seen.note(name.clone())?;
             match name.as_ref() {
                 "alg" => header.alg = Some(map.next_value::<Text<'j>>()?.0),
                 "kid" => header.kid = Some(map.next_value::<Text<'j>>()?.0),
@@ -148,7 +148,9 @@ impl<'j> Visitor<'j> for HeaderSeed {
                     header.has_extensions = true;
                     map.next_value::<Strict>()?;
                 }
-                _ => drop(map.next_value::<Strict>()?),
+                _ => {
+                    map.next_value::<Strict>()?;
+                }
             }
         }
         Ok(header)
@@ -217,7 +219,7 @@ impl<'j> Visitor<'j> for ClaimsSeed<'_> {
                     once(slot, &mut map)?;
                 }
             } else {
-                seen.note(&name)?;
+                seen.note(name)?;
                 map.next_value::<Strict>()?;
             }
         }
@@ -381,7 +383,7 @@ impl<'j> Deserialize<'j> for Strict {
             fn visit_map<M: MapAccess<'j>>(self, mut map: M) -> Result<Strict, M::Error> {
                 let mut seen = Seen::default();
                 while let Some(Text(name)) = map.next_key()? {
-                    seen.note(&name)?;
+                    seen.note(name)?;
                     map.next_value::<Strict>()?;
                 }
                 Ok(Strict)
