@@ -2,8 +2,22 @@
 //!
 //! Never here: JSON, HTTP statuses, routes.
 
+mod authenticate;
+mod login;
+mod logout;
+mod name;
+mod operation;
 mod principal;
+mod refresh;
+mod register;
+mod release;
+mod service;
 mod settings;
+mod throttle;
 
+pub use authenticate::{Authenticator, BearerToken, TokenRefusal};
+pub use name::{NameFault, canonical, email, username};
+pub use operation::{Caller, Credentials, Operation, Outcome, Registration, Rejection, TokenPair};
 pub use principal::Principal;
+pub use service::AuthService;
 pub use settings::{Quota, Settings};

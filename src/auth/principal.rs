@@ -1,6 +1,6 @@
 use crate::{
-    id::{SessionId, TokenId, UserId},
-    token::{ClaimValue, Verified},
+    id::{TokenId, UserId},
+    token::Verified,
 };
 
 /// A user whose token has passed every check: signature, type, expiry, revocation.
@@ -26,18 +26,13 @@ impl Principal {
         self.verified.token
     }
 
-    /// The session that the token descends from, where it names one.
-    pub const fn session(&self) -> Option<SessionId> {
-        self.verified.session
-    }
-
-    /// The value of the `index`-th of the profile's `extra_claims`, where the token carries it.
-    pub fn extra_claim(&self, index: usize) -> Option<&ClaimValue> {
-        self.verified.extra_claims.get(index)?.as_ref()
-    }
-
     /// All that was verified.
     pub const fn verified(&self) -> &Verified {
         &self.verified
+    }
+
+    /// Whom the request was forwarded as, for whoever tells of it afterwards.
+    pub fn into_user(self) -> UserId {
+        self.verified.user
     }
 }

@@ -1,0 +1,172 @@
+use std::sync::Arc;
+
+use http::{HeaderMap, header::AUTHORIZATION};
+
+use super::principal::Principal;
+use crate::{
+    clock::Timestamp,
+    revocation::RevocationList,
+    token::{self, KeyRing, Profile, TokenError, TokenKind, Verified},
+};
+
+/// A token as the client sent it: present and well placed, not yet verified.
+#[derive(Clone, Copy)]
+pub struct BearerToken<'r>(&'r str);
+
+impl<'r> BearerToken<'r> {
+    /// Reads the credentials from a request's head: scheme in any case, one blank, the token (RFC 6750,
+    /// section 2.1).
+    ///
+    /// # Errors
+    /// [`TokenRefusal::Missing`] without credentials of this scheme, [`TokenRefusal::Malformed`] where they are
+    /// not one word, and where there are two `Authorization` lines: an upstream might choose the other.
+    pub fn from_headers(headers: &'r HeaderMap, scheme: &str) -> Result<Self, TokenRefusal> {
+        let mut lines = headers.get_all(AUTHORIZATION).iter();
+        let line = lines.next().ok_or(TokenRefusal::Missing)?;
+        if lines.next().is_some() {
+            return Err(TokenRefusal::Malformed);
+        }
+        let text = line.to_str().map_err(|_| TokenRefusal::Malformed)?;
+        let (word, token) = text.split_once(' ').unwrap_or((text, ""));
+        if !word.eq_ignore_ascii_case(scheme) {
+            return Err(TokenRefusal::Missing);
+        }
+        if token.is_empty() || token.contains([' ', '\t', ',']) {
+            return Err(TokenRefusal::Malformed);
+        }
+        Ok(Self(token))
+    }
+
+    /// The token's text.
+    pub const fn as_str(self) -> &'r str {
+        self.0
+    }
+}
+
+/// Why credentials do not open a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    /// The token is past its expiry.
+    #[error("the token is expired")]
+    Expired,
+    /// The token is not one of ours.
+    #[error("the token is invalid")]
+    Invalid,
+    /// The credentials are not one token.
+    #[error("the credentials are malformed")]
+    Malformed,
+    /// There are no credentials.
+    #[error("there are no credentials")]
+    Missing,
+    /// The token, its session or its user was revoked.
+    #[error("the token is revoked")]
+    Revoked,
+    /// A token of another kind: a refresh token opens nothing.
+    #[error("the token is of the wrong kind")]
+    WrongKind,
+}
+
+impl From<TokenError> for TokenRefusal {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Expired => Self::Expired,
+            TokenError::Invalid => Self::Invalid,
+        }
+    }
+}
+
+/// The check on the hot path: signature, kind, times, revocation. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Authenticator {
+    keys: Arc<KeyRing>,
+    profile: Arc<Profile>,
+    revocations: RevocationList,
+}
+
+impl Authenticator {
+    /// Checks tokens of `profile` signed by `keys`.
+    pub const fn new(keys: Arc<KeyRing>, profile: Arc<Profile>, revocations: RevocationList) -> Self {
+        Self { keys, profile, revocations }
+    }
+
+    /// Whom a request comes from.
+    ///
+    /// # Errors
+    /// [`TokenRefusal`]: anything but one valid, unexpired, unrevoked access token.
+    pub fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> Result<Principal, TokenRefusal> {
+        let token = BearerToken::from_headers(headers, self.profile.scheme)?;
+        self.verify(token.as_str(), TokenKind::Access, now).map(Principal::new)
+    }
+
+    /// Checks a token of that kind: the one check that every operation passes too.
+    pub(super) fn verify(
+        &self,
+        token: &str,
+        kind: TokenKind,
+        now: Timestamp,
+    ) -> Result<Verified, TokenRefusal> {
+        let verified = self.verify_any(token, now)?;
+        if verified.kind == kind { Ok(verified) } else { Err(TokenRefusal::WrongKind) }
+    }
+
+    /// Checks a token of any kind.
+    pub(super) fn verify_any(&self, token: &str, now: Timestamp) -> Result<Verified, TokenRefusal> {
+        let verified = token::verify(token, &self.keys, &self.profile, now)?;
+        match self.revocations.refuses(&verified, now) {
+            None => Ok(verified),
+            Some(_) => Err(TokenRefusal::Revoked),
+        }
+    }
+
+    pub(super) const fn keys(&self) -> &Arc<KeyRing> {
+        &self.keys
+    }
+
+    /// How tokens are written and presented here.
+    pub const fn profile(&self) -> &Arc<Profile> {
+        &self.profile
+    }
+
+    pub(super) const fn revocations(&self) -> &RevocationList {
+        &self.revocations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn read(lines: &[&str]) -> Result<String, TokenRefusal> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            // The only byte beyond ASCII here is one that no UTF-8 has.
+            let bytes: Vec<u8> = line.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(&bytes).unwrap());
+        }
+        BearerToken::from_headers(&headers, "Bearer").map(|token| token.as_str().to_owned())
+    }
+
+    #[test]
+    fn credentials_are_one_line_one_scheme_one_word() {
+        use TokenRefusal::{Malformed, Missing};
+        let check = |lines: &[&str], expected: Result<&str, TokenRefusal>| {
+            assert_eq!(read(lines), expected.map(str::to_owned), "{lines:?}");
+        };
+        check(&["Bearer a.b.c"], Ok("a.b.c"));
+        check(&["bEARER a.b.c"], Ok("a.b.c"));
+        check(&[], Err(Missing));
+        check(&[""], Err(Missing));
+        check(&["Basic YTpi"], Err(Missing));
+        check(&["Bearer\ta.b.c"], Err(Missing));
+        check(&["Bearera.b.c"], Err(Missing));
+        check(&["Bearer"], Err(Malformed));
+        check(&["Bearer  a.b.c"], Err(Malformed));
+        check(&["Bearer a.b.c d"], Err(Malformed));
+        check(&["Bearer a.b.c, Bearer d"], Err(Malformed));
+        check(&["Bearer a\u{ff}"], Err(Malformed));
+        check(&["Bearer a.b.c", "Bearer a.b.c"], Err(Malformed));
+        check(&["Basic YTpi", "Bearer a.b.c"], Err(Malformed));
+    }
+}

@@ -1,0 +1,189 @@
+use std::net::IpAddr;
+
+use super::{
+    name::canonical,
+    operation::{Caller, Credentials, Outcome, Rejection, TokenPair},
+    release::Release,
+    service::Inner,
+};
+use crate::{
+    net::counted_as,
+    secret::{ExposeSecret, SecretText},
+    store::{Account, ChangePasswordError, Name, OpenSessionError, User},
+};
+
+impl Inner {
+    /// Opens a session for a name and a password. Unknown, wrong and disabled are one answer at one time.
+    pub(super) async fn login(
+        &self,
+        credentials: Credentials,
+        caller: &Caller,
+    ) -> Result<Outcome, Rejection> {
+        let release = Release::begin();
+        let name = Name { canonical: canonical(&credentials.name), exact: credentials.name };
+        let (by_name, by_email) = (self.settings.login_by_username, self.settings.login_by_email);
+        let account = self
+            .store
+            .account_by_name(&name, by_name, by_email)
+            .await
+            .map_err(|error| self.store_failed(&error))?;
+
+        let attempt = self.begin_attempt(account.as_ref(), &name.canonical, caller)?;
+        let verified = self.verified_account(account, credentials.password).await;
+        let opened = match verified {
+            Ok(Some(account)) => self.open_session(&account, caller).await,
+            Ok(None) => Err(Rejection::CredentialsRejected),
+            Err(rejection) => Err(rejection),
+        };
+        match opened {
+            Ok((user, pair)) => {
+                self.succeeded(&attempt);
+                self.metrics.logins.increment();
+                Ok(Outcome::LoggedIn(user, pair))
+            }
+            Err(Rejection::CredentialsRejected) => {
+                self.metrics.login_failures.increment();
+                release.wait().await;
+                Err(Rejection::CredentialsRejected)
+            }
+            Err(other) => {
+                // Not the client's fault, so not one of their attempts.
+                self.forgive(&attempt);
+                Err(other)
+            }
+        }
+    }
+
+    /// Sets a new password for the bearer, which ends every session but the one it opens.
+    pub(super) async fn change_password(
+        &self,
+        bearer: &SecretText,
+        current: SecretText,
+        new: SecretText,
+        caller: &Caller,
+    ) -> Result<Outcome, Rejection> {
+        let bearer = self.bearer(bearer)?;
+        self.passwords
+            .judge(&new)
+            .map_err(|weakness| Rejection::FieldsRejected(vec![("new", weakness.to_string())]))?;
+        let account = self.store.account(&bearer.user).await.map_err(|error| self.store_failed(&error))?;
+        let Some(account) = account else {
+            return Err(Rejection::TokenRejected(super::TokenRefusal::Invalid));
+        };
+
+        let release = Release::begin();
+        let attempt = self.begin_attempt(Some(&account), "", caller)?;
+        let account = match self.verified_account(Some(account), current).await {
+            Ok(Some(account)) => account,
+            Ok(None) => {
+                release.wait().await;
+                return Err(Rejection::CurrentPasswordWrong);
+            }
+            Err(rejection) => {
+                self.forgive(&attempt);
+                return Err(rejection);
+            }
+        };
+        self.succeeded(&attempt);
+
+        let hash = self.passwords.hash(new).await?;
+        let now = self.clock.now();
+        let (session, first) = self.new_session(caller, now);
+        let changed = self
+            .store
+            .change_password(
+                &account.user.id,
+                Some(&account.password_hash),
+                &hash,
+                Some(session),
+                self.latest_expiry(now),
+                now,
+            )
+            .await;
+        match changed {
+            Ok((session, revoked)) => {
+                self.apply(&revoked);
+                // A session was asked for, so one was opened.
+                let session = session.ok_or(Rejection::StoreUnavailable)?;
+                let pair = self.mint(&account.user, session, &first.access, &first.refresh)?;
+                Ok(Outcome::PasswordChanged(pair))
+            }
+            Err(ChangePasswordError::AccountChanged) => Err(Rejection::CurrentPasswordWrong),
+            Err(ChangePasswordError::Store(error)) => Err(self.store_failed(&error)),
+        }
+    }
+
+    /// The account, if the password is its own and it may log in. The work is the same where there is none.
+    async fn verified_account(
+        &self,
+        account: Option<Account>,
+        password: SecretText,
+    ) -> Result<Option<Account>, Rejection> {
+        // A password longer than any that can be set is not worth more work than others.
+        let plausible = password.expose_secret().chars().count() <= MAX_PASSWORD;
+        let password = if plausible { password } else { SecretText::default() };
+        let stored = account.as_ref().filter(|_| plausible).map(|account| account.password_hash.clone());
+        let matched = self.passwords.verify(password, stored).await?;
+        Ok(account.filter(|account| matched && !account.user.disabled))
+    }
+
+    async fn open_session(&self, account: &Account, caller: &Caller) -> Result<(User, TokenPair), Rejection> {
+        let (session, first) = self.new_session(caller, self.clock.now());
+        let opened = self
+            .store
+            .open_session(&account.user.id, &account.password_hash, session, first.access.issued_at)
+            .await;
+        match opened {
+            Ok(opened) => {
+                self.apply(&opened.revoked);
+                let pair = self.mint(&account.user, opened.session, &first.access, &first.refresh)?;
+                Ok((account.user.clone(), pair))
+            }
+            // The password was changed, or the user disabled, between the check and now.
+            Err(OpenSessionError::AccountChanged) => Err(Rejection::CredentialsRejected),
+            Err(OpenSessionError::Store(error)) => Err(self.store_failed(&error)),
+        }
+    }
+
+    /// Counts an attempt against the account and the address.
+    fn begin_attempt(
+        &self,
+        account: Option<&Account>,
+        name: &str,
+        caller: &Caller,
+    ) -> Result<Attempt, Rejection> {
+        let address = counted_as(caller.address);
+        let now = self.clock.now();
+        // Every spelling of a name, and the e-mail address beside it, is the one account. The prefixes keep an
+        // unknown name from being counted as a known account's id.
+        let account =
+            account.map_or_else(|| format!("name:{name}"), |account| format!("id:{}", account.user.id));
+        let place = self.known_places.knows(&account, address).then_some(address);
+        let attempt = Attempt { account: (account, place), address };
+        self.address_throttle.begin(&attempt.address, now).map_err(|wait| self.throttled(wait))?;
+        if let Err(wait) = self.account_throttle.begin(&attempt.account, now) {
+            self.address_throttle.forgive(&attempt.address);
+            return Err(self.throttled(wait));
+        }
+        Ok(attempt)
+    }
+
+    fn forgive(&self, attempt: &Attempt) {
+        self.account_throttle.forgive(&attempt.account);
+        self.address_throttle.forgive(&attempt.address);
+    }
+
+    fn succeeded(&self, attempt: &Attempt) {
+        self.forgive(attempt);
+        self.known_places.remember(&attempt.account.0, attempt.address);
+    }
+}
+
+/// A password that was tried: whom it is counted against.
+struct Attempt {
+    account: (String, Option<IpAddr>),
+    address: IpAddr,
+}
+
+/// Characters of the longest password that can have been set, whatever the configuration says today.
+const MAX_PASSWORD: usize = 4096;

@@ -1,0 +1,93 @@
+use super::{
+    operation::{Outcome, Rejection},
+    service::Inner,
+};
+use crate::{
+    clock::Timestamp,
+    secret::{ExposeSecret, SecretText},
+    store::{Revocation, Revoked, StoreError},
+    token::{TokenKind, Verified},
+};
+
+impl Inner {
+    /// Ends the session of the tokens that were sent.
+    ///
+    /// One authentic, living token is enough, and whatever else was sent is ignored; but two that live must be
+    /// one user's and one session's, or somebody is being logged out with somebody else's token.
+    pub(super) async fn logout(
+        &self,
+        bearer: Option<&SecretText>,
+        refresh: Option<&SecretText>,
+    ) -> Result<Outcome, Rejection> {
+        if bearer.is_none() && refresh.is_none() {
+            return Err(Rejection::NothingToLogOut);
+        }
+        let now = self.clock.now();
+        let verify = |token: &SecretText, kind| self.authenticator.verify(token.expose_secret(), kind, now);
+        let bearer = bearer.map(|token| verify(token, TokenKind::Access));
+        let refresh = refresh.map(|token| verify(token, TokenKind::Refresh));
+        let alive: Vec<Verified> = match (bearer, refresh) {
+            (Some(Ok(one)), Some(Ok(other))) => {
+                if one.user != other.user || one.session != other.session {
+                    return Err(Rejection::TokenRejected(super::TokenRefusal::Invalid));
+                }
+                vec![one, other]
+            }
+            (Some(Ok(one)), _) | (_, Some(Ok(one))) => vec![one],
+            (Some(Err(refusal)), _) | (None, Some(Err(refusal))) => {
+                return Err(Rejection::TokenRejected(refusal));
+            }
+            (None, None) => return Err(Rejection::NothingToLogOut),
+        };
+        for token in &alive {
+            self.end(token, now).await?;
+        }
+        Ok(Outcome::LoggedOut)
+    }
+
+    /// Ends every session of the bearer.
+    pub(super) async fn logout_all(&self, bearer: &SecretText) -> Result<Outcome, Rejection> {
+        let bearer = self.bearer(bearer)?;
+        let now = self.clock.now();
+        let until = self.latest_expiry(now);
+        let ended = self.store.end_sessions_of(&bearer.user, until, now).await;
+        self.committed(ended, Revoked::UserInstant { user: bearer.user, at: now }, until)?;
+        Ok(Outcome::LoggedOut)
+    }
+
+    /// Ends what a token stands for: its session, or itself where it names none.
+    async fn end(&self, token: &Verified, now: Timestamp) -> Result<(), Rejection> {
+        let until = self.latest_expiry(now);
+        match token.session {
+            Some(session) => {
+                let ended = self.store.end_session(session, Some(until)).await;
+                self.committed(ended, Revoked::Session(session), until)
+            }
+            None => {
+                let until = Timestamp::from_seconds(token.expires_at);
+                let ended = self.store.revoke_token(token.token, until).await;
+                self.committed(ended, Revoked::Token(token.token), until)
+            }
+        }
+    }
+
+    /// Applies what the store has committed. What it could not commit is refused by this process all the same,
+    /// and answered as the failure it is.
+    fn committed(
+        &self,
+        revoked: Result<Vec<Revocation>, StoreError>,
+        wanted: Revoked,
+        until: Timestamp,
+    ) -> Result<(), Rejection> {
+        match revoked {
+            Ok(revoked) => {
+                self.apply(&revoked);
+                Ok(())
+            }
+            Err(error) => {
+                self.revocations().apply_local(&wanted, until);
+                Err(self.store_failed(&error))
+            }
+        }
+    }
+}

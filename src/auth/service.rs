@@ -1,0 +1,245 @@
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    authenticate::Authenticator,
+    operation::{Caller, Operation, Outcome, Rejection, TokenPair},
+    settings::Settings,
+    throttle::{KnownPlaces, Throttle},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    id::{SessionId, TokenId},
+    metrics::Metrics,
+    password::{PasswordError, Passwords},
+    revocation::RevocationList,
+    secret::{ExposeSecret, SecretText},
+    store::{IssuedToken, NewSession, Revocation, Store, StoreError, User},
+    token::{self, ClaimValue, KeyRing, NewToken, Profile, TokenKind, Verified},
+};
+
+/// The operations on accounts and sessions. A cheap handle.
+///
+/// It runs on the control plane: what it does touches the disk and hashes passwords. An operation that was begun
+/// is finished, whether or not the client is still there.
+#[derive(Clone, Debug)]
+pub struct AuthService(Arc<Inner>);
+
+/// What the operations work with.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) settings: Settings,
+    pub(super) tokens: token::Settings,
+    pub(super) store: Store,
+    pub(super) passwords: Passwords,
+    pub(super) authenticator: Authenticator,
+    pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
+    pub(super) account_throttle: Throttle<(String, Option<std::net::IpAddr>)>,
+    pub(super) address_throttle: Throttle<std::net::IpAddr>,
+    pub(super) registration_throttle: Throttle<std::net::IpAddr>,
+    pub(super) known_places: KnownPlaces,
+}
+
+impl AuthService {
+    /// Joins what the operations need.
+    pub fn new(
+        settings: Settings,
+        tokens: token::Settings,
+        store: Store,
+        passwords: Passwords,
+        authenticator: Authenticator,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            account_throttle: Throttle::new(settings.per_account, THROTTLED_KEYS),
+            address_throttle: Throttle::new(settings.per_address, THROTTLED_KEYS),
+            registration_throttle: Throttle::new(settings.registrations, THROTTLED_KEYS),
+            known_places: KnownPlaces::new(),
+            settings,
+            tokens,
+            store,
+            passwords,
+            authenticator,
+            clock,
+            metrics,
+        }))
+    }
+
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// [`Rejection`]; nothing that was acknowledged is lost, and nothing refused has happened, but that a logout
+    /// which the store could not keep is in force here all the same.
+    pub async fn run(&self, operation: Operation, caller: Caller) -> Result<Outcome, Rejection> {
+        let inner = &*self.0;
+        match operation {
+            Operation::ChangePassword { bearer, current, new } => {
+                inner.change_password(&bearer, current, new, &caller).await
+            }
+            Operation::Identify { bearer } => inner.identify(&bearer).await,
+            Operation::Login(credentials) => inner.login(credentials, &caller).await,
+            Operation::Logout { bearer, refresh } => inner.logout(bearer.as_ref(), refresh.as_ref()).await,
+            Operation::LogoutAll { bearer } => inner.logout_all(&bearer).await,
+            Operation::Refresh { token } => inner.refresh(&token).await,
+            Operation::Register(registration) => inner.register(registration, &caller).await,
+            Operation::Verify { token } => inner.verify(&token),
+        }
+    }
+}
+
+impl Inner {
+    async fn identify(&self, bearer: &SecretText) -> Result<Outcome, Rejection> {
+        let bearer = self.bearer(bearer)?;
+        match self.store.user(&bearer.user).await {
+            Ok(Some(user)) => Ok(Outcome::User(user)),
+            Ok(None) => Err(Rejection::TokenRejected(super::TokenRefusal::Invalid)),
+            Err(error) => Err(self.store_failed(&error)),
+        }
+    }
+
+    fn verify(&self, token: &SecretText) -> Result<Outcome, Rejection> {
+        match self.authenticator.verify_any(token.expose_secret(), self.clock.now()) {
+            Ok(_) => Ok(Outcome::Valid),
+            Err(_) => Err(Rejection::VerificationFailed),
+        }
+    }
+
+    /// The access token that an operation asks for.
+    pub(super) fn bearer(&self, bearer: &SecretText) -> Result<Verified, Rejection> {
+        let now = self.clock.now();
+        Ok(self.authenticator.verify(bearer.expose_secret(), TokenKind::Access, now)?)
+    }
+
+    /// A session that begins now, with the identifiers of its first tokens.
+    pub(super) fn new_session(&self, caller: &Caller, now: Timestamp) -> (NewSession, FirstTokens) {
+        let ends_at = now.plus(self.tokens.session_lifetime);
+        let tokens = FirstTokens {
+            access: IssuedToken {
+                id: TokenId::random(),
+                issued_at: now,
+                expires_at: now.plus(self.tokens.access_lifetime).min(ends_at),
+            },
+            refresh: IssuedToken {
+                id: TokenId::random(),
+                issued_at: now,
+                expires_at: now.plus(self.tokens.refresh_lifetime).min(ends_at),
+            },
+        };
+        let session = NewSession {
+            refresh: tokens.refresh.id,
+            refresh_expires_at: tokens.refresh.expires_at,
+            access_expires_at: tokens.access.expires_at,
+            ends_at,
+            address: Some(caller.address),
+            agent: caller.agent.clone(),
+            per_user: self.settings.sessions_per_user,
+        };
+        (session, tokens)
+    }
+
+    /// Writes and signs a pair.
+    pub(super) fn mint(
+        &self,
+        user: &User,
+        session: SessionId,
+        access: &IssuedToken,
+        refresh: &IssuedToken,
+    ) -> Result<TokenPair, Rejection> {
+        let extra_claims = self.extra_claims(user);
+        let sign = |kind, token: &IssuedToken| {
+            let token = NewToken {
+                kind,
+                user: &user.id,
+                token: token.id,
+                session,
+                issued_at: token.issued_at.seconds(),
+                expires_at: token.expires_at.seconds(),
+                extra_claims: &extra_claims,
+            };
+            self.keys().mint(self.profile(), &token).map_err(|error| {
+                tracing::error!(%error, "Tokens cannot be signed");
+                Rejection::Overloaded
+            })
+        };
+        Ok(TokenPair {
+            access: sign(TokenKind::Access, access)?,
+            refresh: sign(TokenKind::Refresh, refresh)?,
+        })
+    }
+
+    fn extra_claims(&self, user: &User) -> Vec<Option<ClaimValue>> {
+        let value = |field: &str| match field {
+            "username" => Some(ClaimValue::Text(user.username.clone())),
+            "email" => user.email.clone().map(ClaimValue::Text),
+            "roles" => Some(ClaimValue::List(user.roles.clone())),
+            attribute => user.attributes.get(attribute).cloned().map(ClaimValue::Text),
+        };
+        self.tokens.claims.iter().map(|claim| value(&claim.field)).collect()
+    }
+
+    /// Puts into memory what the store has committed: from here on this process refuses it.
+    pub(super) fn apply(&self, revoked: &[Revocation]) {
+        for revocation in revoked {
+            self.revocations().apply(revocation);
+        }
+    }
+
+    /// The latest that a token which exists now can expire, for those that no session bounds.
+    pub(super) fn latest_expiry(&self, now: Timestamp) -> Timestamp {
+        let longest =
+            self.tokens.session_lifetime.max(self.tokens.refresh_lifetime).max(self.tokens.access_lifetime);
+        now.plus(longest)
+    }
+
+    pub(super) fn keys(&self) -> &KeyRing {
+        self.authenticator.keys()
+    }
+
+    pub(super) fn profile(&self) -> &Profile {
+        self.authenticator.profile()
+    }
+
+    pub(super) fn revocations(&self) -> &RevocationList {
+        self.authenticator.revocations()
+    }
+
+    /// Words a failure of the store, and counts it.
+    pub(super) fn store_failed(&self, error: &StoreError) -> Rejection {
+        self.metrics.store_failures.increment();
+        match error {
+            StoreError::Full => {
+                tracing::error!(%error, "An operation was refused: the store is full");
+                Rejection::StoreFull
+            }
+            StoreError::Overloaded => Rejection::Overloaded,
+            StoreError::Corrupt(_) | StoreError::Unavailable(_) => {
+                tracing::error!(%error, "An operation was refused: the store failed");
+                Rejection::StoreUnavailable
+            }
+        }
+    }
+
+    /// Counts an attempt that a throttle refused.
+    pub(super) fn throttled(&self, retry_after: Duration) -> Rejection {
+        self.metrics.throttled.increment();
+        Rejection::Throttled { retry_after }
+    }
+}
+
+/// The first tokens of a session.
+pub(super) struct FirstTokens {
+    pub(super) access: IssuedToken,
+    pub(super) refresh: IssuedToken,
+}
+
+impl From<PasswordError> for Rejection {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Failed | PasswordError::Overloaded => Self::Overloaded,
+        }
+    }
+}
+
+/// Accounts and addresses that one throttle tells apart.
+const THROTTLED_KEYS: usize = 100_000;
