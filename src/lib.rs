@@ -10,6 +10,7 @@ pub mod body;
 pub mod clock;
 pub mod config;
 pub mod dialect;
+pub mod gateway;
 pub mod id;
 pub mod metrics;
 pub mod net;

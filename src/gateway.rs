@@ -1,0 +1,18 @@
+//! The road of one request: judged once, then answered or forwarded.
+//!
+//! The order of the steps is security, so it stands as plain code: no layers, no look-up by name.
+//! Never here: sockets and connections (`server`), what an operation does (`auth`), wire shapes (`dialect`).
+
+mod answer;
+mod body;
+mod handle;
+mod host;
+mod judge;
+mod request_id;
+mod snapshot;
+mod trail;
+
+pub use body::ResponseBody;
+pub use handle::{Gateway, Shared};
+pub use judge::{Refusal, Verdict, judge};
+pub use snapshot::{BodyLimits, Snapshot};

@@ -1,0 +1,79 @@
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::trail::Trail;
+use crate::{body::BodyError, proxy::UpstreamBody};
+
+/// The body of any answer. The request's trail ends with it.
+pub struct ResponseBody {
+    source: Source,
+    trail: Trail,
+}
+
+enum Source {
+    Own(Option<Bytes>),
+    Upstream(UpstreamBody),
+}
+
+impl ResponseBody {
+    pub(super) fn own(body: Bytes, trail: Trail) -> Self {
+        Self::new(Source::Own(Some(body).filter(|body| !body.is_empty())), trail)
+    }
+
+    pub(super) fn upstream(body: UpstreamBody, trail: Trail) -> Self {
+        Self::new(Source::Upstream(body), trail)
+    }
+
+    fn new(source: Source, trail: Trail) -> Self {
+        let mut body = Self { source, trail };
+        body.trail.ended = body.is_end_stream();
+        body
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let polled = match &mut this.source {
+            Source::Own(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
+            Source::Upstream(body) => Pin::new(body).poll_frame(cx),
+        };
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.trail.sent += frame.data_ref().map_or(0, Bytes::len) as u64;
+                this.trail.ended = this.is_end_stream();
+            }
+            Poll::Ready(None) => this.trail.ended = true,
+            Poll::Ready(Some(Err(error))) => {
+                tracing::debug!(%error, "An answer broke off");
+            }
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(body) => body.is_none(),
+            Source::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
+            Source::Upstream(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+use http::{HeaderValue, Method, request::Parts};
+
+use super::{host::host, snapshot::Snapshot};
+use crate::{
+    auth::{Principal, TokenRefusal},
+    clock::Timestamp,
+    dialect::Endpoint,
+    metrics,
+    route::{self, Access, Found, Route},
+};
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Verdict<'s> {
+    /// An auth endpoint answers it.
+    Endpoint(Endpoint),
+    /// It is forwarded.
+    Forward {
+        /// The route's index.
+        index: usize,
+        /// The route.
+        route: &'s Route,
+        /// Whom it is forwarded as: always somebody on a protected route, never anybody on a public one.
+        principal: Option<Principal>,
+    },
+    /// It is refused.
+    Refuse {
+        /// Why.
+        refusal: Refusal,
+        /// The route that refused it, where it came that far.
+        route: Option<usize>,
+    },
+}
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request names no host, or several.
+    HostMissing,
+    /// The method is not one for here.
+    MethodNotAllowed(HeaderValue),
+    /// No route takes the path.
+    NotFound,
+    /// The path can be read in more than one way.
+    PathAmbiguous,
+    /// The path, or the host, is malformed.
+    TargetMalformed,
+    /// The credentials do not open the route.
+    Token(TokenRefusal),
+    /// More header fields than allowed.
+    TooManyHeaders,
+}
+
+/// Judges a request by its head alone. Pure: the same head at the same instant gets the same verdict, and there is
+/// no second judge.
+pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdict<'s> {
+    let refuse = |refusal, route| Verdict::Refuse { refusal, route };
+    if head.headers.len() > snapshot.header_count {
+        return refuse(Refusal::TooManyHeaders, None);
+    }
+    // The one asks for a tunnel past every rule, the other would show a client what only the upstream may see.
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
+        return refuse(Refusal::MethodNotAllowed(HeaderValue::from_static(FORWARDED_METHODS)), None);
+    }
+    let Some(host) = host(head) else { return refuse(Refusal::HostMissing, None) };
+
+    let (index, route) = match snapshot.routes.find(host, head.uri.path(), &head.method) {
+        Ok(Found::Endpoint(endpoint)) => return Verdict::Endpoint(endpoint),
+        Ok(Found::Route { index, route }) => (index, route),
+        Err(refusal) => return refuse(refusal.into(), None),
+    };
+    let principal = match route.access {
+        Access::Public => None,
+        Access::Protected => match snapshot.authenticator.authenticate(&head.headers, now) {
+            Ok(principal) => Some(principal),
+            Err(refusal) => return refuse(Refusal::Token(refusal), Some(index)),
+        },
+    };
+    Verdict::Forward { index, route, principal }
+}
+
+/// What any route may list.
+const FORWARDED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+impl Verdict<'_> {
+    /// What metrics and the access log call it.
+    pub const fn label(&self) -> metrics::Verdict {
+        match self {
+            Self::Endpoint(_) => metrics::Verdict::Endpoint,
+            Self::Forward { principal: Some(_), .. } => metrics::Verdict::Allowed,
+            Self::Forward { principal: None, .. } => metrics::Verdict::Public,
+            Self::Refuse { refusal, .. } => match refusal {
+                Refusal::HostMissing
+                | Refusal::PathAmbiguous
+                | Refusal::TargetMalformed
+                | Refusal::TooManyHeaders => metrics::Verdict::Malformed,
+                Refusal::MethodNotAllowed(_) => metrics::Verdict::MethodNotAllowed,
+                Refusal::NotFound => metrics::Verdict::NotFound,
+                Refusal::Token(TokenRefusal::Expired) => metrics::Verdict::TokenExpired,
+                Refusal::Token(TokenRefusal::Missing) => metrics::Verdict::TokenMissing,
+                Refusal::Token(TokenRefusal::Revoked) => metrics::Verdict::TokenRevoked,
+                Refusal::Token(TokenRefusal::Invalid | TokenRefusal::Malformed | TokenRefusal::WrongKind) => {
+                    metrics::Verdict::TokenInvalid
+                }
+            },
+        }
+    }
+}
+
+impl From<route::Refusal> for Refusal {
+    fn from(refusal: route::Refusal) -> Self {
+        match refusal {
+            route::Refusal::HostMalformed | route::Refusal::PathMalformed => Self::TargetMalformed,
+            route::Refusal::MethodNotAllowed { allow } => Self::MethodNotAllowed(allow),
+            route::Refusal::NotFound => Self::NotFound,
+            route::Refusal::PathAmbiguous => Self::PathAmbiguous,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+use std::time::Duration;
+
+use crate::{auth::Authenticator, proxy::IdentitySettings, route::RouteTable};
+
+/// All that a request is judged by. One request sees one snapshot from its head to its end.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Where requests lead.
+    pub routes: RouteTable,
+    /// Whose they are.
+    pub authenticator: Authenticator,
+    /// What the upstream may learn, and what no client may tell it.
+    pub identity: IdentitySettings,
+    /// Bounds on bodies.
+    pub bodies: BodyLimits,
+    /// Header fields of a request; HTTP/2 bounds their bytes alone.
+    pub header_count: usize,
+    /// Names of the upstreams, by index, for logs.
+    pub upstreams: Vec<String>,
+}
+
+/// Bounds on requests' bodies.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Between two reads of a forwarded body.
+    pub request_idle: Duration,
+    /// Bytes of an auth endpoint's body.
+    pub auth_size: usize,
+    /// For an auth endpoint's body, whole.
+    pub auth_deadline: Duration,
+}

@@ -1,0 +1,79 @@
+use std::{net::IpAddr, rc::Rc, time::Duration};
+
+use http::{HeaderValue, Method, Uri};
+
+use super::handle::Worker;
+use crate::{
+    access_log::Record,
+    clock::{Stopwatch, Timestamp},
+    id::{TokenId, UserId},
+    metrics,
+    proxy::ByteCount,
+};
+
+/// What is known of a request when its answer has ended: counted and logged then, however it ended.
+pub(super) struct Trail {
+    pub(super) worker: Rc<Worker>,
+    pub(super) time: Timestamp,
+    pub(super) started: Stopwatch,
+    pub(super) client: IpAddr,
+    pub(super) request_id: HeaderValue,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) host: Option<HeaderValue>,
+    /// The index of the route's label in the metrics.
+    pub(super) label: usize,
+    pub(super) route: Option<usize>,
+    pub(super) upstream: Option<usize>,
+    pub(super) user: Option<UserId>,
+    pub(super) token: Option<TokenId>,
+    pub(super) verdict: metrics::Verdict,
+    pub(super) upstream_duration: Option<Duration>,
+    /// The bytes of a body that is forwarded.
+    pub(super) upload: Option<ByteCount>,
+    /// The bytes of a body that was read here.
+    pub(super) received: u64,
+    pub(super) status: u16,
+    pub(super) sent: u64,
+    /// Whether the whole answer was taken.
+    pub(super) ended: bool,
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        let worker = &*self.worker;
+        let duration = self.started.elapsed();
+        worker.cells.judged(self.verdict);
+        worker.cells.answered(self.label, self.status);
+        worker.cells.duration.observe(duration);
+        if let Some(upstream) = self.upstream_duration {
+            worker.cells.upstream_duration.observe(upstream);
+        }
+        let Some(log) = &worker.log else { return };
+        let snapshot = &*worker.snapshot;
+        let host = self.uri.authority().map(http::uri::Authority::as_str);
+        let host = host.or_else(|| self.host.as_ref().and_then(|host| host.to_str().ok()));
+        log.write(&Record {
+            time: self.time,
+            request_id: self.request_id.to_str().unwrap_or_default(),
+            client: self.client,
+            method: self.method.as_str(),
+            host: host.unwrap_or_default(),
+            path: self.uri.path(),
+            status: self.status,
+            bytes_in: self.upload.as_ref().map_or(self.received, ByteCount::value),
+            bytes_out: self.sent,
+            duration,
+            upstream_duration: self.upstream_duration,
+            route: self
+                .route
+                .and_then(|index| snapshot.routes.routes().get(index))
+                .map(|route| route.name.as_str()),
+            upstream: self.upstream.and_then(|index| snapshot.upstreams.get(index)).map(String::as_str),
+            user: self.user.as_ref(),
+            token: self.token,
+            verdict: self.verdict,
+            aborted: !self.ended,
+        });
+    }
+}
