@@ -1,0 +1,11 @@
+//! Builds everything, owns everything, stops everything.
+//!
+//! Never here: what any of it does.
+
+mod error;
+mod signal;
+mod start;
+
+pub use error::StartError;
+pub use signal::run_until_signal;
+pub use start::{App, Io};

@@ -1,0 +1,50 @@
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{App, StartError};
+
+/// Runs until SIGTERM or SIGINT, then drains; a second one ends at once.
+///
+/// # Errors
+/// As [`App::run`].
+pub fn run_until_signal(app: App) -> Result<(), StartError> {
+    let first = app.block_on(async { Signals::new() }).map_err(StartError::Resources)?;
+    let second = app.block_on(async { Signals::new() }).map_err(StartError::Resources)?;
+    app.run(first.next(), second.second())
+}
+
+/// A write beyond the file-size limit (`ulimit -f`) shall fail like one on a full disk. By default its signal, SIGXFSZ,
+/// kills the process; one that is listened to does not.
+pub(super) fn survive_file_size_limits() -> io::Result<()> {
+    // The number on Linux, which `SignalKind` does not name. The handler stays when this listener is dropped.
+    signal(SignalKind::from_raw(25)).map(drop)
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(mut self) {
+        self.wait().await;
+    }
+
+    /// Both listeners hear every signal: this one lets the first go by.
+    async fn second(mut self) {
+        self.wait().await;
+        self.wait().await;
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,315 @@
+use std::{
+    net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
+
+use hyper::service::service_fn;
+use tokio::{
+    runtime::{self, Runtime},
+    sync::oneshot,
+};
+
+use super::{error::StartError, signal};
+use crate::{
+    access_log::{self, AccessLog, Sink},
+    admin::{Admin, BuildInfo},
+    auth::{AuthService, Authenticator},
+    clock::Clock,
+    config::Settings,
+    dialect::{self, Endpoint},
+    gateway::{BodyLimits, Gateway, Shared, Snapshot},
+    metrics::Metrics,
+    password::Passwords,
+    proxy::SharedUpstreams,
+    readiness::Readiness,
+    revocation::{Feed, RevocationList},
+    route::RouteTable,
+    server::{self, Drain, Server, Shutdown, Workers},
+    store::Store,
+    telemetry,
+    token::KeyRing,
+};
+
+/// What a gateway has of the world outside, beside its files and sockets.
+pub struct Io {
+    /// The time.
+    pub clock: Clock,
+    /// Where the access log goes.
+    pub access_log: Sink,
+    /// Whether that is a terminal.
+    pub terminal: bool,
+}
+
+/// A running gateway.
+pub struct App {
+    https: SocketAddr,
+    admin: SocketAddr,
+    shutdown: Shutdown,
+    drain: Drain,
+    admin_drain: Drain,
+    readiness: Readiness,
+    metrics: Metrics,
+    workers: Workers,
+    admin_workers: Workers,
+    feed: oneshot::Sender<()>,
+    store: Store,
+    access_log: Option<AccessLog>,
+    control: Runtime,
+}
+
+impl App {
+    /// Starts a gateway: the store is read and the revocation list complete before a public socket listens.
+    ///
+    /// Blocks; not to be called within a runtime.
+    ///
+    /// # Errors
+    /// [`StartError`], one sentence; nothing goes on then.
+    pub fn start(settings: Settings, io: Io) -> Result<Self, StartError> {
+        // Taken first: two gateways on one address must not both get as far as the store.
+        let server = Server::bind(&settings.server)?;
+        let admin_listener = listen_for_operators(settings.admin)?;
+        let admin_address = admin_listener.local_addr().map_err(StartError::Resources)?;
+
+        let control = control_plane(settings.server.workers).map_err(StartError::Resources)?;
+        control.block_on(async { signal::survive_file_size_limits() }).map_err(StartError::Resources)?;
+        let routes = routes(&settings)?;
+        let metrics = Metrics::new(routes.routes().iter().map(|route| route.name.clone()).collect());
+        let readiness = Readiness::new();
+
+        let store = Store::open(&settings.store)?;
+        let revocations = RevocationList::new(metrics.clone());
+        let feed = control.block_on(Feed::catch_up(
+            store.clone(),
+            revocations.clone(),
+            metrics.clone(),
+            io.clock.clone(),
+        ))?;
+        let (stop_feed, feed_stopped) = oneshot::channel::<()>();
+        control.spawn(feed.run(async { drop(feed_stopped.await) }));
+        readiness.set_store_read(true);
+
+        let upstreams = SharedUpstreams::new(&settings.upstreams);
+        let shared =
+            shared(&settings, routes, &store, revocations, upstreams, &metrics, &io.clock, &control)?;
+        let access_log = start_access_log(&settings, io, &metrics)?;
+        let https = server.local_addr();
+        let (drain, admin_drain) = (Drain::new(), Drain::new());
+        let worker_log = access_log.as_ref().map(AccessLog::handle);
+        let workers = server.start(
+            move |_| {
+                let gateway = Gateway::new(&shared, worker_log.as_ref().map(access_log::Handle::worker));
+                move |connection: server::ConnInfo| gateway.connection(connection.peer.ip())
+            },
+            &metrics,
+            &drain,
+        )?;
+        let admin = Admin::new(metrics.clone(), readiness.clone(), BUILD);
+        let admin_workers = server::start_plain(
+            admin_listener,
+            admin_limits(&settings.server.limits),
+            &Metrics::default(),
+            &admin_drain,
+            move || {
+                move |_| {
+                    let admin = admin.clone();
+                    service_fn(move |request| {
+                        let answer = admin.answer(&request);
+                        async move { Ok(answer) }
+                    })
+                }
+            },
+        )?;
+        tracing::info!(listen.https = %https, listen.admin = %admin_address, "Listening on https://{https}");
+        Ok(Self {
+            https,
+            admin: admin_address,
+            shutdown: settings.shutdown,
+            drain,
+            admin_drain,
+            readiness,
+            metrics,
+            workers,
+            admin_workers,
+            feed: stop_feed,
+            store,
+            access_log,
+            control,
+        })
+    }
+
+    /// Where clients are heard.
+    pub const fn https_addr(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// Where operators are heard.
+    pub const fn admin_addr(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The counters.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The store, for whoever works on it beside the gateway.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Runs a future on the control plane, blocking.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.control.block_on(future)
+    }
+
+    /// Waits for `stop`, then drains: `/readyz` fails, `delay`, no more accepting, requests in flight finish
+    /// within `grace`, what is left is cut. Returns when all has ended, or at once when `now` comes meanwhile.
+    ///
+    /// # Errors
+    /// A worker that ended by itself: a gateway that serves a part of its clients is worse than none.
+    pub fn run(
+        mut self,
+        stop: impl Future<Output = ()>,
+        now: impl Future<Output = ()>,
+    ) -> Result<(), StartError> {
+        let ended = self.control.block_on(async {
+            tokio::select! {
+                () = stop => Ok(()),
+                ended = self.workers.wait() => ended,
+            }
+        });
+        let (readiness, drain, shutdown) = (&self.readiness, &self.drain, &self.shutdown);
+        readiness.set_draining();
+        let drained = self.control.block_on(async {
+            let orderly = async {
+                tracing::info!("Draining");
+                tokio::time::sleep(if ended.is_ok() { shutdown.delay } else { Duration::ZERO }).await;
+                drain.finish(shutdown.grace).await
+            };
+            tokio::select! {
+                cut = orderly => Some(cut),
+                () = now => None,
+            }
+        });
+        match drained {
+            Some(0) => tracing::info!("Stopped: every request was answered"),
+            Some(cut) => {
+                tracing::warn!(connections = cut, "Stopped: connections were cut after the grace period")
+            }
+            None => tracing::warn!("Stopped at once"),
+        }
+        drain.cut();
+        self.admin_drain.cut();
+        let joined = self.workers.join();
+        drop(self.admin_workers.join());
+        drop(self.feed);
+        // After the workers: the last lines are theirs.
+        drop(self.access_log);
+        // Operations that were begun are finished before the store closes.
+        self.control.shutdown_timeout(OPERATIONS_GRACE);
+        self.store.close();
+        ended.and(joined).map_err(StartError::from)
+    }
+
+    /// Drains and stops.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn stop(self) -> Result<(), StartError> {
+        self.run(std::future::ready(()), std::future::pending())
+    }
+}
+
+const BUILD: BuildInfo = BuildInfo { version: env!("CARGO_PKG_VERSION") };
+
+/// What an operation that outlived its client gets to finish.
+const OPERATIONS_GRACE: Duration = Duration::from_secs(5);
+
+/// The auth operations, the feed: little work, so few threads.
+fn control_plane(workers: NonZeroUsize) -> std::io::Result<Runtime> {
+    runtime::Builder::new_multi_thread()
+        .worker_threads(workers.get().min(2))
+        .max_blocking_threads(4)
+        .thread_name("control")
+        .enable_all()
+        .build()
+}
+
+fn listen_for_operators(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let failed = |cause| StartError::Admin { address, cause };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+fn routes(settings: &Settings) -> Result<RouteTable, StartError> {
+    let endpoints = settings.auth_prefix.iter().flat_map(|prefix| {
+        Endpoint::ALL.into_iter().map(move |endpoint| (format!("{prefix}/{}", endpoint.path()), endpoint))
+    });
+    RouteTable::new(settings.routes.clone(), endpoints.collect()).map_err(StartError::Routes)
+}
+
+#[allow(clippy::too_many_arguments, reason = "it joins what was built one by one above")]
+fn shared(
+    settings: &Settings,
+    routes: RouteTable,
+    store: &Store,
+    revocations: RevocationList,
+    upstreams: SharedUpstreams,
+    metrics: &Metrics,
+    clock: &Clock,
+    control: &Runtime,
+) -> Result<Shared, StartError> {
+    let keys = Arc::new(KeyRing::new(&settings.tokens.keys));
+    let profile = Arc::new(dialect::profile(&settings.tokens));
+    let authenticator = Authenticator::new(keys, profile, revocations);
+    let passwords = Passwords::start(settings.password.clone(), settings.server.workers, metrics.clone())
+        .map_err(StartError::Resources)?;
+    let auth = AuthService::new(
+        settings.auth.clone(),
+        settings.tokens.clone(),
+        store.clone(),
+        passwords,
+        authenticator.clone(),
+        clock.clone(),
+        metrics.clone(),
+    );
+    let snapshot = Snapshot {
+        routes,
+        authenticator,
+        identity: settings.identity.clone(),
+        bodies: BodyLimits {
+            request_idle: settings.body.request_idle,
+            auth_size: settings.body.auth_size,
+            auth_deadline: settings.body.auth_deadline,
+        },
+        header_count: settings.server.limits.header_count,
+        upstreams: settings.upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
+    };
+    Ok(Shared {
+        snapshot: Arc::new(snapshot),
+        auth,
+        upstreams,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        control: control.handle().clone(),
+    })
+}
+
+fn start_access_log(settings: &Settings, io: Io, metrics: &Metrics) -> Result<Option<AccessLog>, StartError> {
+    if !settings.log.access {
+        return Ok(None);
+    }
+    let format = match telemetry::resolve(settings.log.format, io.terminal) {
+        telemetry::Format::Text => access_log::Format::Text,
+        telemetry::Format::Auto | telemetry::Format::Json => access_log::Format::Json,
+    };
+    AccessLog::start(io.access_log, format, metrics.clone()).map(Some).map_err(StartError::Resources)
+}
+
+/// Operators and their machines are few.
+fn admin_limits(public: &server::Limits) -> server::Limits {
+    server::Limits { connections: 64, connections_per_address: 64, ..public.clone() }
+}
