@@ -1,0 +1,53 @@
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{error::CliError, output};
+use crate::config::{self, Finding};
+
+#[derive(Args)]
+pub(super) struct Options {
+    /// Show the effective configuration, defaults marked and secrets masked
+    #[arg(long)]
+    print: bool,
+    /// Print faults and warnings as JSON
+    #[arg(long, conflicts_with = "print")]
+    json: bool,
+}
+
+/// Reads everything that `run` would read, and makes nothing.
+pub(super) fn check(path: &Path, options: Options) -> Result<(), CliError> {
+    match config::read(path) {
+        Ok(checked) if options.json => {
+            output::json(&json!({"ok": true, "faults": [], "warnings": list(checked.warnings().iter())}));
+        }
+        Ok(checked) => {
+            output::error(&checked.warnings().render(output::is_error_terminal()));
+            if options.print {
+                output::print(&checked.print());
+            } else {
+                output::print(&format!("{}: fine\n", path.display()));
+            }
+        }
+        Err(faults) if options.json => {
+            output::json(&json!({"ok": false, "faults": list(faults.iter()), "warnings": []}));
+            return Err(CliError::Reported);
+        }
+        Err(faults) => return Err(CliError::Config(faults)),
+    }
+    Ok(())
+}
+
+fn list<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<Value> {
+    findings
+        .map(|finding| {
+            json!({
+                "line": finding.position.map(|position| position.line),
+                "column": finding.position.map(|position| position.column),
+                "key": finding.key,
+                "message": finding.message,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,70 @@
+use serde_json::{Value, json};
+
+use crate::{cli::output, store::User};
+
+/// One user.
+pub(in crate::cli) fn user(user: &User, as_json: bool) {
+    if as_json {
+        return output::json(&record(user));
+    }
+    let attributes: Vec<String> =
+        user.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let rows = [
+        ("id", user.id.to_string()),
+        ("username", user.username.clone()),
+        ("email", user.email.clone().unwrap_or_default()),
+        ("roles", user.roles.join(", ")),
+        ("attributes", attributes.join(", ")),
+        ("created", user.created_at.to_string()),
+        ("state", state(user).to_owned()),
+    ];
+    for (name, value) in rows {
+        output::print(&format!("{:<11} {}\n", name, visible(&value)));
+    }
+}
+
+/// All users.
+pub(in crate::cli) fn users(users: &[User], as_json: bool) {
+    if as_json {
+        return output::json(&Value::Array(users.iter().map(record).collect()));
+    }
+    let rows: Vec<Vec<String>> = users
+        .iter()
+        .map(|user| {
+            let email = user.email.clone().unwrap_or_default();
+            let cells = [
+                user.id.to_string(),
+                user.username.clone(),
+                email,
+                user.roles.join(","),
+                user.created_at.to_string(),
+                state(user).to_owned(),
+            ];
+            cells.iter().map(|cell| visible(cell)).collect()
+        })
+        .collect();
+    output::table(&["ID", "USERNAME", "EMAIL", "ROLES", "CREATED", "STATE"], &rows);
+}
+
+fn record(user: &User) -> Value {
+    json!({
+        "id": user.id.as_str(),
+        "username": user.username,
+        "email": user.email,
+        "roles": user.roles,
+        "attributes": user.attributes,
+        "created_at": user.created_at.to_string(),
+        "disabled": user.disabled,
+    })
+}
+
+const fn state(user: &User) -> &'static str {
+    if user.disabled { "disabled" } else { "active" }
+}
+
+/// Names come from strangers: what would move the operator's cursor is shown escaped.
+fn visible(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
+}
