@@ -1,1 +1,20 @@
-//! Integration tests.
+//! Promises kept: a real gateway on port 0, a real upstream that records every byte, a clock that moves when told.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test may fail")]
+#![allow(clippy::disallowed_methods, reason = "a test asks how long something took, and where Django is")]
+
+mod harness;
+
+mod accounts;
+mod admin;
+mod attacks;
+mod command_line;
+mod crash;
+mod django;
+mod forwarding;
+mod http2;
+mod limits;
+mod logout;
+mod refresh;
+mod routes;
+mod startup;
+mod throttles;

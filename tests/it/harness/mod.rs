@@ -1,0 +1,13 @@
+//! What tests are made of.
+
+mod answer;
+mod client;
+mod gateway;
+mod process;
+mod upstream;
+
+pub use answer::Answer;
+pub use client::{Client, H2, bearer, request};
+pub use gateway::{TestGateway, credentials, registration};
+pub use process::Process;
+pub use upstream::{Upstream, ok};
