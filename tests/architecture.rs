@@ -45,9 +45,6 @@ const LONGEST: usize = 400;
 /// Files that may be longer, and why. An entry that is no longer needed is refused.
 const LONG: &[(&str, &str)] = &[];
 
-/// Rooms that have a floor and a place on the map before they stand.
-const ARRIVING: &[&str] = &["admin", "app", "cli", "config", "gateway", "readiness"];
-
 #[test]
 fn every_file_keeps_to_its_floor() {
     let faults = judge(&Floors::drawn(), &sources(), LONG);
@@ -59,10 +56,9 @@ fn every_file_keeps_to_its_floor() {
 fn the_map_lists_exactly_the_rooms_that_stand() {
     let standing: BTreeSet<String> =
         sources().keys().filter_map(|file| room_of(file).map(str::to_owned)).collect();
-    let arriving = ARRIVING.iter().map(|room| (*room).to_owned()).collect();
     let described: BTreeSet<String> = map().lines().filter_map(described_room).map(str::to_owned).collect();
 
-    assert_eq!(described, &standing | &arriving, "rooms described (left), rooms under src/ (right)");
+    assert_eq!(described, standing, "rooms described (left), rooms under src/ (right)");
     assert_eq!(described, Floors::drawn().rooms(), "rooms described (left), rooms with a floor (right)");
 }
 
@@ -72,6 +68,21 @@ fn the_map_draws_the_same_floors() {
         map().contains(FLOORS.trim_matches('\n')),
         "docs/ARCHITECTURE.md draws other floors than:\n{FLOORS}"
     );
+}
+
+#[test]
+fn the_map_names_only_files_that_exist() {
+    let map = map();
+    let words = map.split(|letter: char| letter.is_whitespace() || "`(),;:".contains(letter));
+    let named: Vec<&str> = words.filter(|word| word.ends_with(".rs") && *word != "foo.rs").collect();
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let gone: Vec<&&str> = named
+        .iter()
+        .filter(|name| !package.join("src").join(name).exists() && !package.join(name).exists())
+        .collect();
+
+    assert!(named.len() > 5, "the map shows no road: {named:?}");
+    assert!(gone.is_empty(), "neither in src/ nor in the package: {gone:?}");
 }
 
 /// Sources by path below the package's folder, as `src/auth.rs`.
