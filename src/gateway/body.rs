@@ -12,7 +12,7 @@ use crate::{body::BodyError, proxy::UpstreamBody};
 /// The body of any answer. The request's trail ends with it.
 pub struct ResponseBody {
     source: Source,
-    trail: Trail,
+    trail: Box<Trail>,
 }
 
 enum Source {
@@ -21,15 +21,15 @@ enum Source {
 }
 
 impl ResponseBody {
-    pub(super) fn own(body: Bytes, trail: Trail) -> Self {
+    pub(super) fn own(body: Bytes, trail: Box<Trail>) -> Self {
         Self::new(Source::Own(Some(body).filter(|body| !body.is_empty())), trail)
     }
 
-    pub(super) fn upstream(body: UpstreamBody, trail: Trail) -> Self {
+    pub(super) fn upstream(body: UpstreamBody, trail: Box<Trail>) -> Self {
         Self::new(Source::Upstream(body), trail)
     }
 
-    fn new(source: Source, trail: Trail) -> Self {
+    fn new(source: Source, trail: Box<Trail>) -> Self {
         let mut body = Self { source, trail };
         body.trail.ended = body.is_end_stream();
         body

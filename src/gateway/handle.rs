@@ -1,4 +1,13 @@
-use std::{convert::Infallible, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::IpAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
@@ -10,6 +19,7 @@ use hyper::{
     body::Incoming,
     service::{Service, service_fn},
 };
+use pin_project_lite::pin_project;
 
 use super::{
     answer,
@@ -28,7 +38,7 @@ use crate::{
     dialect::{self, Endpoint},
     metrics::{Metrics, RequestCells},
     proxy::{ForwardContext, Forwarder, RequestBody, SharedUpstreams, UpstreamBody},
-    route::{Destination, Route},
+    route::Destination,
 };
 
 /// What all workers share; cheap to clone.
@@ -102,10 +112,7 @@ impl Gateway {
         client: IpAddr,
     ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible> + use<> {
         let worker = Rc::clone(&self.0);
-        service_fn(move |request| {
-            let worker = Rc::clone(&worker);
-            async move { Ok(worker.handle(request, client).await) }
-        })
+        service_fn(move |request| Rc::clone(&worker).handle(request, client))
     }
 }
 
@@ -116,12 +123,18 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl Worker {
     /// The road of one request.
-    async fn handle(self: Rc<Self>, request: Request<Incoming>, client: IpAddr) -> Response<ResponseBody> {
+    ///
+    /// Not `async`: the judge waits for nothing, and what it needs shall take no room in what waits for an upstream.
+    fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        client: IpAddr,
+    ) -> Handling<impl Future<Output = Response<ResponseBody>> + use<>> {
         let started = Stopwatch::start();
         let now = self.clock.now();
         let (head, incoming) = request.into_parts();
         let verdict = judge(&self.snapshot, &head, now);
-        let mut trail = Trail {
+        let mut trail = Box::new(Trail {
             worker: Rc::clone(&self),
             time: now,
             started,
@@ -143,22 +156,25 @@ impl Worker {
             status: 499,
             sent: 0,
             ended: false,
-        };
+        });
         match verdict {
             Verdict::Endpoint(endpoint) => {
                 trail.label = self.metrics.auth_endpoints();
-                let answer = self.operate(endpoint, &head, incoming, client, &mut trail).await;
-                own(answer, trail)
+                let operation = async move {
+                    let answer = self.operate(endpoint, head, incoming, client, &mut trail).await;
+                    own(answer, trail)
+                };
+                Handling::Endpoint { operation: Box::pin(operation) }
             }
-            Verdict::Forward { index, route, principal } => {
+            Verdict::Forward { index, principal, .. } => {
                 trail.label = index;
                 trail.route = Some(index);
-                self.forward(index, route, principal, head, incoming, trail).await
+                Handling::Forward { forward: self.forward(index, principal, head, incoming, trail) }
             }
             Verdict::Refuse { refusal, route } => {
                 trail.label = route.unwrap_or(trail.label);
                 trail.route = route;
-                own(answer::refuse(&refusal), trail)
+                Handling::Refused { answer: Some(own(answer::refuse(&refusal), trail)) }
             }
         }
     }
@@ -167,7 +183,7 @@ impl Worker {
     async fn operate(
         &self,
         endpoint: Endpoint,
-        head: &Parts,
+        head: Parts,
         incoming: Incoming,
         client: IpAddr,
         trail: &mut Trail,
@@ -199,14 +215,17 @@ impl Worker {
 
     /// A route: strip, set, send, stream back.
     async fn forward(
-        &self,
+        self: Rc<Self>,
         index: usize,
-        route: &Route,
         principal: Option<Principal>,
         head: Parts,
         incoming: Incoming,
-        mut trail: Trail,
+        mut trail: Box<Trail>,
     ) -> Response<ResponseBody> {
+        let Some(route) = self.snapshot.routes.routes().get(index) else {
+            // The judge has just found it there.
+            return own(answer::failed(), trail);
+        };
         let body = RequestBody::new(incoming, self.snapshot.bodies.request_idle);
         trail.upload = Some(body.bytes());
         // The head moves on, and the host with it.
@@ -222,7 +241,7 @@ impl Worker {
         };
         let asked = Stopwatch::start();
         let forwarded = match route.destination {
-            Destination::Echo => self.forwarder.echo(head, body, context).await.map(Answer::Own),
+            Destination::Echo => Box::pin(self.forwarder.echo(head, body, context)).await.map(Answer::Own),
             Destination::Upstream(index) => {
                 trail.upstream = Some(index);
                 let answer = self.forwarder.forward(index, head, body, context).await.map(Answer::Upstream);
@@ -254,12 +273,43 @@ impl Worker {
     }
 }
 
+pin_project! {
+    /// A request on its road.
+    #[project = Step]
+    enum Handling<F> {
+        Endpoint {
+            // Boxed: every request would carry the room for what few requests need.
+            operation: Pin<Box<dyn Future<Output = Response<ResponseBody>>>>,
+        },
+        Forward {
+            #[pin]
+            forward: F,
+        },
+        Refused {
+            answer: Option<Response<ResponseBody>>,
+        },
+    }
+}
+
+impl<F: Future<Output = Response<ResponseBody>>> Future for Handling<F> {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            Step::Endpoint { operation } => operation.as_mut().poll(cx).map(Ok),
+            Step::Forward { forward } => forward.poll(cx).map(Ok),
+            // Taken once: nobody polls what is ready.
+            Step::Refused { answer } => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+        }
+    }
+}
+
 enum Answer {
     Own(Response<Bytes>),
     Upstream(Response<UpstreamBody>),
 }
 
-fn own(answer: Response<Bytes>, mut trail: Trail) -> Response<ResponseBody> {
+fn own(answer: Response<Bytes>, mut trail: Box<Trail>) -> Response<ResponseBody> {
     let (parts, body) = answer.into_parts();
     trail.status = parts.status.as_u16();
     Response::from_parts(parts, ResponseBody::own(body, trail))

@@ -15,6 +15,7 @@ use hyper::{
     body::Incoming,
     service::{Service, service_fn},
 };
+use pin_project_lite::pin_project;
 
 use super::{
     Protocol,
@@ -43,13 +44,36 @@ where
         Protocol::Http1 => usize::MAX,
         Protocol::Http2 => PIECE,
     };
-    service_fn(move |request| {
-        let in_flight = activity.begin();
-        let answer = service.call(request);
-        async move {
-            Ok(answer.await?.map(|body| Counted { body, rest: Bytes::new(), piece, _in_flight: in_flight }))
-        }
+    service_fn(move |request| Answering {
+        in_flight: Some(activity.begin()),
+        answer: service.call(request),
+        piece,
     })
+}
+
+pin_project! {
+    // A type and no `async` block, which would hold the answer twice: as what it has caught and as what it awaits.
+    struct Answering<F> {
+        #[pin]
+        answer: F,
+        in_flight: Option<InFlight>,
+        piece: usize,
+    }
+}
+
+impl<F, B> Future for Answering<F>
+where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+{
+    type Output = Result<Response<Counted<B>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let (in_flight, piece) = (this.in_flight, *this.piece);
+        this.answer.poll(cx).map_ok(|answer| {
+            answer.map(|body| Counted { body, rest: Bytes::new(), piece, _in_flight: in_flight.take() })
+        })
+    }
 }
 
 /// The body of an answer; with it the request ends.
@@ -58,7 +82,7 @@ pub(super) struct Counted<B> {
     /// What is still to be given of the last frame.
     rest: Bytes,
     piece: usize,
-    _in_flight: InFlight,
+    _in_flight: Option<InFlight>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Counted<B> {
@@ -124,7 +148,7 @@ mod tests {
             body: Full::new(whole.clone()),
             rest: Bytes::new(),
             piece: PIECE,
-            _in_flight: activity.begin(),
+            _in_flight: Some(activity.begin()),
         };
         let mut given = Vec::new();
         for left in [whole.len(), PIECE + 5, 5] {

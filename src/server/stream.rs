@@ -5,36 +5,52 @@
 
 use std::{
     cell::Cell,
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
-    task::Poll,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
     time::Duration,
 };
 
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Runs a stream. Drops it, which resets it (RFC 9113, section 6.4), when the client takes no further piece of the
 /// answer for `patience`.
-pub(super) async fn bounded(stream: impl Future<Output = ()>, patience: Duration) {
-    let mut stream = pin!(stream);
-    // Set while it is the client's turn. Most streams never need it.
-    let mut limit: Option<Pin<Box<Sleep>>> = None;
-    poll_fn(|cx| {
+///
+/// A type and no `async fn`, which would hold the stream twice: as its argument and as what it awaits.
+pub(super) const fn bounded<F: Future<Output = ()>>(stream: F, patience: Duration) -> Bounded<F> {
+    Bounded { stream, patience, limit: None }
+}
+
+pin_project! {
+    pub(super) struct Bounded<F> {
+        #[pin]
+        stream: F,
+        patience: Duration,
+        // Set while it is the client's turn. Most streams never need it.
+        limit: Option<Pin<Box<Sleep>>>,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Bounded<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
         GIVEN.set(None);
-        if stream.as_mut().poll(cx).is_ready() {
+        if this.stream.poll(cx).is_ready() {
             return Poll::Ready(());
         }
         match GIVEN.take() {
-            Some(true) => limit = Some(Box::pin(sleep_until(Instant::now() + patience))),
-            Some(false) => limit = None,
+            Some(true) => *this.limit = Some(Box::pin(sleep_until(Instant::now() + *this.patience))),
+            Some(false) => *this.limit = None,
             None => {}
         }
-        match &mut limit {
+        match this.limit {
             Some(limit) => limit.as_mut().poll(cx),
             None => Poll::Pending,
         }
-    })
-    .await;
+    }
 }
 
 /// The body of the stream that is being polled was asked for a piece, and had one or had not.
