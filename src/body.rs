@@ -61,6 +61,26 @@ where
     Ok(whole.freeze())
 }
 
+/// Reads and forgets a body that nobody wants, at most `limit` bytes of it within `deadline`; one that announces
+/// more is left alone.
+pub async fn discard<B: Body<Data = Bytes>>(body: B, limit: usize, deadline: Duration) {
+    if body.size_hint().lower() > limit as u64 {
+        return;
+    }
+    let read = async {
+        let mut body = std::pin::pin!(body);
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > limit {
+                break;
+            }
+        }
+    };
+    // Whatever came of it, there is nothing more to do.
+    let _late = tokio::time::timeout(deadline, read).await;
+}
+
 /// A body that fails with [`BodyError::TooSlow`] when no frame comes for `limit`.
 ///
 /// The timer exists only while the body keeps its reader waiting: a body that is there at once costs none.

@@ -5,6 +5,7 @@ use super::{
     operation::{Caller, Credentials, Outcome, Rejection, TokenPair},
     release::Release,
     service::Inner,
+    throttle::Counted,
 };
 use crate::{
     net::counted_as,
@@ -20,15 +21,20 @@ impl Inner {
         caller: &Caller,
     ) -> Result<Outcome, Rejection> {
         let release = Release::begin();
-        let name = Name { canonical: canonical(&credentials.name), exact: credentials.name };
+        // Before any work: neither the store nor a hash is asked on behalf of somebody who asks too often. A name
+        // longer than any account's is nobody's, and is not looked at more closely.
+        let typed = Some(credentials.name).filter(|name| name.len() <= LONGEST_NAME).unwrap_or_default();
+        let name = Name { canonical: canonical(&typed), exact: typed };
+        let attempt = self.begin_attempt(self.counting.name(&name.canonical), caller)?;
         let (by_name, by_email) = (self.settings.login_by_username, self.settings.login_by_email);
-        let account = self
-            .store
-            .account_by_name(&name, by_name, by_email)
-            .await
-            .map_err(|error| self.store_failed(&error))?;
+        let account = match self.store.account_by_name(&name, by_name, by_email).await {
+            Ok(account) => account,
+            Err(error) => {
+                self.forgive(&attempt);
+                return Err(self.store_failed(&error));
+            }
+        };
 
-        let attempt = self.begin_attempt(account.as_ref(), &name.canonical, caller)?;
         let verified = self.verified_account(account, credentials.password).await;
         let opened = match verified {
             Ok(Some(account)) => self.open_session(&account, caller).await,
@@ -72,7 +78,7 @@ impl Inner {
         };
 
         let release = Release::begin();
-        let attempt = self.begin_attempt(Some(&account), "", caller)?;
+        let attempt = self.begin_attempt(self.counting.user(&bearer.user), caller)?;
         let account = match self.verified_account(Some(account), current).await {
             Ok(Some(account)) => account,
             Ok(None) => {
@@ -106,7 +112,7 @@ impl Inner {
                 // A session was asked for, so one was opened.
                 let session = session.ok_or(Rejection::StoreUnavailable)?;
                 let pair = self.mint(&account.user, session, &first.access, &first.refresh)?;
-                Ok(Outcome::PasswordChanged(pair))
+                Ok(Outcome::PasswordChanged(account.user.id, pair))
             }
             Err(ChangePasswordError::AccountChanged) => Err(Rejection::CurrentPasswordWrong),
             Err(ChangePasswordError::Store(error)) => Err(self.store_failed(&error)),
@@ -128,7 +134,10 @@ impl Inner {
     }
 
     async fn open_session(&self, account: &Account, caller: &Caller) -> Result<(User, TokenPair), Rejection> {
-        let (session, first) = self.new_session(caller, self.clock.now());
+        let now = self.clock.now();
+        let counted = self.counting.user(&account.user.id);
+        self.session_throttle.begin(&counted, now).map_err(|wait| self.throttled(wait))?;
+        let (session, first) = self.new_session(caller, now);
         let opened = self
             .store
             .open_session(&account.user.id, &account.password_hash, session, first.access.issued_at)
@@ -145,23 +154,17 @@ impl Inner {
         }
     }
 
-    /// Counts an attempt against the account and the address.
-    fn begin_attempt(
-        &self,
-        account: Option<&Account>,
-        name: &str,
-        caller: &Caller,
-    ) -> Result<Attempt, Rejection> {
+    /// Counts an attempt against the name and the address.
+    ///
+    /// By the name as it was typed, in its canonical form, and not by the account behind it: two names that shared
+    /// a count would be known for one user's.
+    fn begin_attempt(&self, name: Counted, caller: &Caller) -> Result<Attempt, Rejection> {
         let address = counted_as(caller.address);
         let now = self.clock.now();
-        // Every spelling of a name, and the e-mail address beside it, is the one account. The prefixes keep an
-        // unknown name from being counted as a known account's id.
-        let account =
-            account.map_or_else(|| format!("name:{name}"), |account| format!("id:{}", account.user.id));
-        let place = self.known_places.knows(&account, address).then_some(address);
-        let attempt = Attempt { account: (account, place), address };
+        let place = self.known_places.knows(name, address).then_some(address);
+        let attempt = Attempt { name: (name, place), address };
         self.address_throttle.begin(&attempt.address, now).map_err(|wait| self.throttled(wait))?;
-        if let Err(wait) = self.account_throttle.begin(&attempt.account, now) {
+        if let Err(wait) = self.account_throttle.begin(&attempt.name, now) {
             self.address_throttle.forgive(&attempt.address);
             return Err(self.throttled(wait));
         }
@@ -169,21 +172,24 @@ impl Inner {
     }
 
     fn forgive(&self, attempt: &Attempt) {
-        self.account_throttle.forgive(&attempt.account);
+        self.account_throttle.forgive(&attempt.name);
         self.address_throttle.forgive(&attempt.address);
     }
 
     fn succeeded(&self, attempt: &Attempt) {
         self.forgive(attempt);
-        self.known_places.remember(&attempt.account.0, attempt.address);
+        self.known_places.remember(attempt.name.0, attempt.address);
     }
 }
 
 /// A password that was tried: whom it is counted against.
 struct Attempt {
-    account: (String, Option<IpAddr>),
+    name: (Counted, Option<IpAddr>),
     address: IpAddr,
 }
+
+/// Bytes of the longest name that an account can have, an imported one's included.
+const LONGEST_NAME: usize = 1024;
 
 /// Characters of the longest password that can have been set, whatever the configuration says today.
 const MAX_PASSWORD: usize = 4096;

@@ -19,9 +19,6 @@ impl Inner {
         bearer: Option<&SecretText>,
         refresh: Option<&SecretText>,
     ) -> Result<Outcome, Rejection> {
-        if bearer.is_none() && refresh.is_none() {
-            return Err(Rejection::NothingToLogOut);
-        }
         let now = self.clock.now();
         let verify = |token: &SecretText, kind| self.authenticator.verify(token.expose_secret(), kind, now);
         let bearer = bearer.map(|token| verify(token, TokenKind::Access));
@@ -31,7 +28,8 @@ impl Inner {
                 if one.user != other.user || one.session != other.session {
                     return Err(Rejection::TokenRejected(super::TokenRefusal::Invalid));
                 }
-                vec![one, other]
+                // One session's tokens end together; those of none must end one by one.
+                if one.session.is_some() { vec![one] } else { vec![one, other] }
             }
             (Some(Ok(one)), _) | (_, Some(Ok(one))) => vec![one],
             (Some(Err(refusal)), _) | (None, Some(Err(refusal))) => {
@@ -39,10 +37,13 @@ impl Inner {
             }
             (None, None) => return Err(Rejection::NothingToLogOut),
         };
+        // All of them, whatever becomes of the first: what the store cannot keep is refused here all the same.
+        let mut ended = Ok(());
         for token in &alive {
-            self.end(token, now).await?;
+            ended = ended.and(self.end(token, now).await);
         }
-        Ok(Outcome::LoggedOut)
+        let user = alive.into_iter().next().map(|token| token.user).ok_or(Rejection::NothingToLogOut)?;
+        ended.map(|()| Outcome::LoggedOut(user))
     }
 
     /// Ends every session of the bearer.
@@ -51,22 +52,23 @@ impl Inner {
         let now = self.clock.now();
         let until = self.latest_expiry(now);
         let ended = self.store.end_sessions_of(&bearer.user, until, now).await;
-        self.committed(ended, Revoked::UserInstant { user: bearer.user, at: now }, until)?;
-        Ok(Outcome::LoggedOut)
+        self.committed(ended, Revoked::UserInstant { user: bearer.user.clone(), at: now }, until)?;
+        Ok(Outcome::LoggedOut(bearer.user))
     }
 
     /// Ends what a token stands for: its session, or itself where it names none.
     async fn end(&self, token: &Verified, now: Timestamp) -> Result<(), Rejection> {
-        let until = self.latest_expiry(now);
+        // However the lifetimes were when it was made: an entry must outlive the token that was shown.
+        let expires_at = Timestamp::from_seconds(token.expires_at).plus(self.tokens.leeway);
+        let until = self.latest_expiry(now).max(expires_at);
         match token.session {
             Some(session) => {
                 let ended = self.store.end_session(session, Some(until)).await;
                 self.committed(ended, Revoked::Session(session), until)
             }
             None => {
-                let until = Timestamp::from_seconds(token.expires_at);
-                let ended = self.store.revoke_token(token.token, until).await;
-                self.committed(ended, Revoked::Token(token.token), until)
+                let ended = self.store.revoke_token(token.token, expires_at).await;
+                self.committed(ended, Revoked::Token(token.token), expires_at)
             }
         }
     }

@@ -1,7 +1,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::authenticate::TokenRefusal;
-use crate::{secret::SecretText, store::User};
+use crate::{id::UserId, secret::SecretText, store::User};
 
 /// What a client may ask of us, in no one's wire format.
 #[derive(Debug)]
@@ -89,20 +89,33 @@ pub struct TokenPair {
 /// What came of an operation.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The tokens named are dead.
-    LoggedOut,
+    /// The tokens named are dead; they were this user's.
+    LoggedOut(UserId),
     /// A session began.
     LoggedIn(User, TokenPair),
     /// The password is the new one, and this is the only session.
-    PasswordChanged(TokenPair),
+    PasswordChanged(UserId, TokenPair),
     /// The session goes on.
-    Refreshed(TokenPair),
+    Refreshed(UserId, TokenPair),
     /// An account and a session began.
     Registered(User, TokenPair),
     /// This is the bearer.
     User(User),
-    /// The token is good.
-    Valid,
+    /// The token is good, and this user's.
+    Valid(UserId),
+}
+
+impl Outcome {
+    /// Whom it concerns.
+    pub const fn user(&self) -> &UserId {
+        match self {
+            Self::LoggedIn(user, _) | Self::Registered(user, _) | Self::User(user) => &user.id,
+            Self::LoggedOut(user)
+            | Self::PasswordChanged(user, _)
+            | Self::Refreshed(user, _)
+            | Self::Valid(user) => user,
+        }
+    }
 }
 
 /// Why an operation was refused.
@@ -129,6 +142,9 @@ pub enum Rejection {
     /// Strangers may not open accounts.
     #[error("registration is closed")]
     RegistrationClosed,
+    /// Tokens cannot be signed.
+    #[error("tokens cannot be signed")]
+    SigningFailed,
     /// The disk is full.
     #[error("the store is full")]
     StoreFull,

@@ -40,7 +40,7 @@ impl Inner {
                 self.metrics.refreshes.increment();
                 let pair =
                     self.mint(&refreshed.user, refreshed.session, &refreshed.access, &refreshed.refresh)?;
-                Ok(Outcome::Refreshed(pair))
+                Ok(Outcome::Refreshed(refreshed.user.id, pair))
             }
             Err(RefreshError::Theft { user, revoked }) => {
                 self.apply(&revoked);

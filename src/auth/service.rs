@@ -1,10 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::{
     authenticate::Authenticator,
     operation::{Caller, Operation, Outcome, Rejection, TokenPair},
-    settings::Settings,
-    throttle::{KnownPlaces, Throttle},
+    settings::{Quota, Settings},
+    throttle::{Counted, Counting, KnownPlaces, Throttle},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -34,9 +34,11 @@ pub(super) struct Inner {
     pub(super) authenticator: Authenticator,
     pub(super) clock: Clock,
     pub(super) metrics: Metrics,
-    pub(super) account_throttle: Throttle<(String, Option<std::net::IpAddr>)>,
-    pub(super) address_throttle: Throttle<std::net::IpAddr>,
-    pub(super) registration_throttle: Throttle<std::net::IpAddr>,
+    pub(super) counting: Counting,
+    pub(super) account_throttle: Throttle<(Counted, Option<IpAddr>)>,
+    pub(super) address_throttle: Throttle<IpAddr>,
+    pub(super) registration_throttle: Throttle<IpAddr>,
+    pub(super) session_throttle: Throttle<Counted>,
     pub(super) known_places: KnownPlaces,
 }
 
@@ -55,7 +57,9 @@ impl AuthService {
             account_throttle: Throttle::new(settings.per_account, THROTTLED_KEYS),
             address_throttle: Throttle::new(settings.per_address, THROTTLED_KEYS),
             registration_throttle: Throttle::new(settings.registrations, THROTTLED_KEYS),
+            session_throttle: Throttle::new(SESSIONS, THROTTLED_KEYS),
             known_places: KnownPlaces::new(),
+            counting: Counting::new(),
             settings,
             tokens,
             store,
@@ -100,7 +104,7 @@ impl Inner {
 
     fn verify(&self, token: &SecretText) -> Result<Outcome, Rejection> {
         match self.authenticator.verify_any(token.expose_secret(), self.clock.now()) {
-            Ok(_) => Ok(Outcome::Valid),
+            Ok(verified) => Ok(Outcome::Valid(verified.user)),
             Err(_) => Err(Rejection::VerificationFailed),
         }
     }
@@ -159,7 +163,7 @@ impl Inner {
             };
             self.keys().mint(self.profile(), &token).map_err(|error| {
                 tracing::error!(%error, "Tokens cannot be signed");
-                Rejection::Overloaded
+                Rejection::SigningFailed
             })
         };
         Ok(TokenPair {
@@ -185,11 +189,11 @@ impl Inner {
         }
     }
 
-    /// The latest that a token which exists now can expire, for those that no session bounds.
+    /// The latest that a token which exists now can be taken, for those that no session bounds.
     pub(super) fn latest_expiry(&self, now: Timestamp) -> Timestamp {
         let longest =
             self.tokens.session_lifetime.max(self.tokens.refresh_lifetime).max(self.tokens.access_lifetime);
-        now.plus(longest)
+        now.plus(longest).plus(self.tokens.leeway)
     }
 
     pub(super) fn keys(&self) -> &KeyRing {
@@ -240,6 +244,10 @@ impl From<PasswordError> for Rejection {
         }
     }
 }
+
+/// Good logins of one account. Each session beyond those that a user may have leaves an entry in the revocation log
+/// for the one that went: a client that logs in in a loop must not fill it.
+const SESSIONS: Quota = Quota { attempts: NonZeroU32::new(100).unwrap(), window: Duration::from_secs(300) };
 
 /// Accounts and addresses that one throttle tells apart.
 const THROTTLED_KEYS: usize = 100_000;

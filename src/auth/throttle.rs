@@ -1,9 +1,17 @@
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
+use aws_lc_rs::digest;
 use dashmap::{DashMap, mapref::entry::Entry};
 
 use super::settings::Quota;
-use crate::clock::Timestamp;
+use crate::{
+    clock::Timestamp,
+    id::{UserId, random_bytes},
+};
 
 /// Counts attempts under a key and refuses those beyond the quota.
 ///
@@ -15,12 +23,14 @@ pub(super) struct Throttle<K: std::hash::Hash + Eq> {
     paid_off: DashMap<K, Timestamp, foldhash::fast::RandomState>,
     quota: Quota,
     capacity: usize,
+    /// Attempts since keys that owe nothing were last forgotten.
+    since_sweep: AtomicUsize,
 }
 
 impl<K: std::hash::Hash + Eq + Clone> Throttle<K> {
     /// Allows `quota` to each of `capacity` keys at most.
     pub(super) fn new(quota: Quota, capacity: usize) -> Self {
-        Self { paid_off: DashMap::default(), quota, capacity }
+        Self { paid_off: DashMap::default(), quota, capacity, since_sweep: AtomicUsize::new(0) }
     }
 
     /// Counts an attempt.
@@ -28,7 +38,9 @@ impl<K: std::hash::Hash + Eq + Clone> Throttle<K> {
     /// # Errors
     /// How long to wait, when there were too many.
     pub(super) fn begin(&self, key: &K, now: Timestamp) -> Result<(), Duration> {
-        if self.paid_off.len() >= self.capacity {
+        // A walk now and then, so that a quiet day does not keep the memory of a loud one; and always when full.
+        let sweeps = self.since_sweep.fetch_add(1, Ordering::Relaxed) % SWEEP_INTERVAL == SWEEP_INTERVAL - 1;
+        if sweeps || self.paid_off.len() >= self.capacity {
             self.make_room(now);
         }
         let cost = self.cost();
@@ -75,12 +87,52 @@ impl<K: std::hash::Hash + Eq + Clone> Throttle<K> {
     }
 }
 
-/// Remembers who logged in from where, so that a stranger cannot lock a user out of the places they use.
+/// Attempts between two walks through the keys.
+const SWEEP_INTERVAL: usize = 4096;
+
+/// A name that attempts are counted under: sixteen bytes, however long the name.
 ///
-/// Bounded: when it is full, all is forgotten, and everybody is a stranger once more.
+/// Hashed with a salt of this process, so that nobody can choose two names that share a count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Counted([u8; 16]);
+
+/// Makes [`Counted`] names.
+#[derive(Debug)]
+pub(super) struct Counting {
+    salt: [u8; 16],
+}
+
+impl Counting {
+    pub(super) fn new() -> Self {
+        Self { salt: random_bytes() }
+    }
+
+    /// The canonical form of a name that somebody typed.
+    pub(super) fn name(&self, canonical: &str) -> Counted {
+        self.fold(b"name", canonical)
+    }
+
+    /// A user, by id.
+    pub(super) fn user(&self, id: &UserId) -> Counted {
+        self.fold(b"user", id.as_str())
+    }
+
+    fn fold(&self, kind: &[u8], text: &str) -> Counted {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(&self.salt);
+        context.update(kind);
+        context.update(text.as_bytes());
+        let digest = context.finish();
+        Counted(*digest.as_ref().first_chunk::<16>().unwrap_or(&[0; 16]))
+    }
+}
+
+/// Remembers which name logged in from where, so that a stranger cannot lock a user out of the places they use.
+///
+/// Bounded: when it is full, every other place is forgotten.
 #[derive(Debug)]
 pub(super) struct KnownPlaces {
-    places: DashMap<(String, IpAddr), (), foldhash::fast::RandomState>,
+    places: DashMap<(Counted, IpAddr), (), foldhash::fast::RandomState>,
 }
 
 impl KnownPlaces {
@@ -90,15 +142,19 @@ impl KnownPlaces {
         Self { places: DashMap::default() }
     }
 
-    pub(super) fn remember(&self, account: &str, address: IpAddr) {
+    pub(super) fn remember(&self, name: Counted, address: IpAddr) {
         if self.places.len() >= Self::CAPACITY {
-            self.places.clear();
+            let mut keeps = false;
+            self.places.retain(|_, ()| {
+                keeps = !keeps;
+                keeps
+            });
         }
-        self.places.insert((account.to_owned(), address), ());
+        self.places.insert((name, address), ());
     }
 
-    pub(super) fn knows(&self, account: &str, address: IpAddr) -> bool {
-        self.places.contains_key(&(account.to_owned(), address))
+    pub(super) fn knows(&self, name: Counted, address: IpAddr) -> bool {
+        self.places.contains_key(&(name, address))
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::secret::SecretText;
+use crate::secret::{ExposeSecret, SecretText};
 
 /// Why a body is no operation. The texts are DRF's, which clients know.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +30,6 @@ pub(super) struct Fields(Vec<(String, Value)>);
 #[derive(Debug)]
 enum Value {
     Null,
-    Number(String),
     Other,
     Text(SecretText),
 }
@@ -78,13 +77,12 @@ impl Fields {
         Ok(Self(fields))
     }
 
-    /// Takes a member that must be there: a text that is not blank. A number is taken as its text.
+    /// Takes a member that must be there: a text that is not blank.
     pub(super) fn text(
         &mut self,
         name: &'static str,
         faults: &mut Vec<(&'static str, &'static str)>,
     ) -> SecretText {
-        use crate::secret::ExposeSecret;
         let mut fault = |why| {
             faults.push((name, why));
             SecretText::default()
@@ -93,7 +91,6 @@ impl Fields {
             None => fault("This field is required."),
             Some(Value::Null) => fault("This field may not be null."),
             Some(Value::Other) => fault("Not a valid string."),
-            Some(Value::Number(text)) => text.into(),
             Some(Value::Text(text)) if text.expose_secret().is_empty() => {
                 fault("This field may not be blank.")
             }
@@ -110,11 +107,10 @@ impl Fields {
         name: &'static str,
         faults: &mut Vec<(&'static str, &'static str)>,
     ) -> Option<SecretText> {
-        use crate::secret::ExposeSecret;
         match self.take(name) {
             None | Some(Value::Null) => None,
             Some(Value::Text(text)) => Some(text).filter(|text| !text.expose_secret().is_empty()),
-            Some(Value::Number(_) | Value::Other) => {
+            Some(Value::Other) => {
                 faults.push((name, "Not a valid string."));
                 None
             }
@@ -206,14 +202,15 @@ impl<'j> Deserialize<'j> for Value {
             fn visit_bool<E>(self, _: bool) -> Result<Value, E> {
                 Ok(Value::Other)
             }
-            fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-                Ok(Value::Number(number.to_string()))
+            // Not its text: `1.10` would come out as `1.1`, another password than the one that was sent.
+            fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
+                Ok(Value::Other)
             }
-            fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-                Ok(Value::Number(number.to_string()))
+            fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
+                Ok(Value::Other)
             }
-            fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-                Ok(Value::Number(number.to_string()))
+            fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
+                Ok(Value::Other)
             }
             fn visit_str<E>(self, text: &str) -> Result<Value, E> {
                 Ok(Value::Text(text.to_owned().into()))
@@ -236,7 +233,6 @@ impl<'j> Deserialize<'j> for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::ExposeSecret;
 
     const JSON: Option<&str> = Some("application/json; charset=utf-8");
     const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
@@ -256,7 +252,8 @@ mod tests {
         for (content_type, body, expected) in [
             (JSON, r#"{"name":"ada","other":[{"x":null}]}"#, Ok("ada")),
             (JSON, r#"{"name":" ada "}"#, Ok(" ada ")),
-            (JSON, r#"{"name":7}"#, Ok("7")),
+            (JSON, r#"{"name":7}"#, Err("Not a valid string.")),
+            (JSON, r#"{"name":1.10}"#, Err("Not a valid string.")),
             (FORM, "name=a%20d+a", Ok("a d a")),
             (JSON, "", Err("This field is required.")),
             (None, "", Err("This field is required.")),

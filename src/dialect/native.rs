@@ -130,18 +130,18 @@ fn read<T>(
 pub fn encode(outcome: &Outcome) -> Response<Bytes> {
     match outcome {
         Outcome::LoggedIn(user, pair) => answer(StatusCode::OK, &with_user(user, pair)),
-        Outcome::LoggedOut => answer(StatusCode::OK, &json!({"message": "Logged out"})),
-        Outcome::PasswordChanged(pair) => answer(
+        Outcome::LoggedOut(_) => answer(StatusCode::OK, &json!({"message": "Logged out"})),
+        Outcome::PasswordChanged(_, pair) => answer(
             StatusCode::OK,
             &json!({"access": pair.access, "refresh": pair.refresh, "message": "Password changed successfully"}),
         ),
-        Outcome::Refreshed(pair) => answer(
+        Outcome::Refreshed(_, pair) => answer(
             StatusCode::OK,
             &json!({"access": pair.access, "refresh": pair.refresh, "message": "Token refreshed successfully"}),
         ),
         Outcome::Registered(user, pair) => answer(StatusCode::CREATED, &with_user(user, pair)),
         Outcome::User(user) => answer(StatusCode::OK, &json!({"user": record(user)})),
-        Outcome::Valid => answer(StatusCode::OK, &json!({"valid": true, "message": "Token is valid"})),
+        Outcome::Valid(_) => answer(StatusCode::OK, &json!({"valid": true, "message": "Token is valid"})),
     }
 }
 
@@ -165,6 +165,7 @@ pub fn reject(rejection: &Rejection) -> Response<Bytes> {
             &json!({"detail": "Invalid or expired refresh token", "error": "Token is invalid or expired"}),
         ),
         Rejection::RegistrationClosed => detail(StatusCode::FORBIDDEN, "Registration is closed."),
+        Rejection::SigningFailed => detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal error."),
         Rejection::StoreFull => detail(StatusCode::INSUFFICIENT_STORAGE, "The server is out of storage."),
         Rejection::StoreUnavailable => retry(
             detail(StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable, try again."),
@@ -194,26 +195,23 @@ pub fn refuse_token(refusal: TokenRefusal) -> Response<Bytes> {
             }),
             r#"Bearer realm="api", error="invalid_request""#,
         ),
-        TokenRefusal::Expired | TokenRefusal::Invalid | TokenRefusal::Revoked | TokenRefusal::WrongKind => {
-            let message = match refusal {
-                TokenRefusal::Expired => "Token is expired",
-                TokenRefusal::Revoked => "Token is blacklisted",
-                TokenRefusal::WrongKind => "Token has wrong type",
-                TokenRefusal::Invalid | TokenRefusal::Malformed | TokenRefusal::Missing => "Token is invalid",
-            };
-            (
-                json!({
-                    "detail": "Given token not valid for any token type",
-                    "code": "token_not_valid",
-                    "messages": [{"token_class": "AccessToken", "token_type": "access", "message": message}],
-                }),
-                r#"Bearer realm="api", error="invalid_token""#,
-            )
-        }
+        TokenRefusal::Expired => not_valid("Token is expired"),
+        TokenRefusal::Invalid => not_valid("Token is invalid"),
+        TokenRefusal::Revoked => not_valid("Token is blacklisted"),
+        TokenRefusal::WrongKind => not_valid("Token has wrong type"),
     };
     let mut answer = answer(StatusCode::UNAUTHORIZED, &body);
     answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     answer
+}
+
+fn not_valid(message: &str) -> (Value, &'static str) {
+    let body = json!({
+        "detail": "Given token not valid for any token type",
+        "code": "token_not_valid",
+        "messages": [{"token_class": "AccessToken", "token_type": "access", "message": message}],
+    });
+    (body, r#"Bearer realm="api", error="invalid_token""#)
 }
 
 /// Words why a request is no operation.

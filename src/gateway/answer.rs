@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER},
 };
 
 use super::judge::Refusal;
@@ -22,6 +22,13 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
         Refusal::PathAmbiguous => text(StatusCode::BAD_REQUEST, "The path can be read in more than one way."),
         Refusal::TargetMalformed => text(StatusCode::BAD_REQUEST, "The request target is malformed."),
         Refusal::Token(refusal) => dialect::refuse_token(*refusal),
+        Refusal::TransferCodingUnknown => {
+            let mut answer =
+                text(StatusCode::NOT_IMPLEMENTED, "No transfer coding but chunked is known here.");
+            // Where its body ends is a matter of opinion, so nothing behind it is a request.
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            answer
+        }
         Refusal::TooManyHeaders => {
             text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many header fields.")
         }

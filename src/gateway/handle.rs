@@ -11,10 +11,11 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Request, Response,
-    header::{HOST, USER_AGENT},
+    HeaderName, HeaderValue, Method, Request, Response,
+    header::{CONTENT_LENGTH, EXPECT, HOST, USER_AGENT},
     request::Parts,
 };
+use http_body::Body;
 use hyper::{
     body::Incoming,
     service::{Service, service_fn},
@@ -25,18 +26,20 @@ use super::{
     answer,
     body::ResponseBody,
     host::host,
-    judge::{Verdict, judge},
+    judge::{Verdict, judge, refused},
+    operations::Operations,
     request_id::RequestIds,
     snapshot::Snapshot,
     trail::Trail,
 };
 use crate::{
     access_log::WorkerLog,
-    auth::{AuthService, Caller, Principal},
+    auth::{AuthService, Caller, Principal, Rejection},
     body,
     clock::{Clock, Stopwatch},
     dialect::{self, Endpoint},
     metrics::{Metrics, RequestCells},
+    net::counted_as,
     proxy::{ForwardContext, Forwarder, RequestBody, SharedUpstreams, UpstreamBody},
     route::Destination,
 };
@@ -54,6 +57,8 @@ pub struct Shared {
     pub clock: Clock,
     /// The counters.
     pub metrics: Metrics,
+    /// How many operations may be under way.
+    pub operations: Operations,
     /// Where operations run: what touches the disk or hashes passwords must not hold up a worker.
     pub control: tokio::runtime::Handle,
 }
@@ -70,6 +75,7 @@ pub(super) struct Worker {
     auth: AuthService,
     clock: Clock,
     metrics: Metrics,
+    operations: Operations,
     control: tokio::runtime::Handle,
     forwarder: Forwarder,
     request_ids: RequestIds,
@@ -86,6 +92,7 @@ impl Gateway {
             auth: shared.auth.clone(),
             clock: shared.clock.clone(),
             metrics: shared.metrics.clone(),
+            operations: shared.operations.clone(),
             control: shared.control.clone(),
             forwarder: Forwarder::new(&shared.upstreams, &shared.snapshot.identity),
             request_ids: RequestIds::new(),
@@ -118,6 +125,11 @@ impl Gateway {
 
 /// How long a log line waits at most for company.
 const LOG_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What is read of a refused request's body, so that its client reads the refusal: a client that is still sending
+/// when the connection closes, or the stream is reset, often reports that instead.
+const DISCARDED: usize = 256 * 1024;
+const DISCARDING_TIME: Duration = Duration::from_secs(1);
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -164,7 +176,7 @@ impl Worker {
                     let answer = self.operate(endpoint, head, incoming, client, &mut trail).await;
                     own(answer, trail)
                 };
-                Handling::Endpoint { operation: Box::pin(operation) }
+                Handling::Boxed { answer: Box::pin(operation) }
             }
             Verdict::Forward { index, principal, .. } => {
                 trail.label = index;
@@ -174,7 +186,16 @@ impl Worker {
             Verdict::Refuse { refusal, route } => {
                 trail.label = route.unwrap_or(trail.label);
                 trail.route = route;
-                Handling::Refused { answer: Some(own(answer::refuse(&refusal), trail)) }
+                let expects = head.headers.contains_key(EXPECT);
+                let answer = own(answer::refuse(&refusal), trail);
+                if incoming.is_end_stream() || expects {
+                    return Handling::Refused { answer: Some(answer) };
+                }
+                let discarded = async move {
+                    body::discard(incoming, DISCARDED, DISCARDING_TIME).await;
+                    answer
+                };
+                Handling::Boxed { answer: Box::pin(discarded) }
             }
         }
     }
@@ -200,12 +221,28 @@ impl Worker {
         };
         let agent = head.headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
         let caller = Caller { address: client, agent: String::from_utf8_lossy(agent).into_owned() };
+        let Some(place) = self.operations.begin(counted_as(client)) else {
+            return dialect::reject(&Rejection::Overloaded);
+        };
         let auth = self.auth.clone();
         // A client that goes away drops this wait, and never the operation.
-        let outcome = self.control.spawn(async move { auth.run(operation, caller).await }).await;
+        let outcome = self.control.spawn(async move {
+            // Held to the end of the operation: the client may be gone long before.
+            let _place = place;
+            auth.run(operation, caller).await
+        });
+        let outcome = outcome.await;
         match outcome {
-            Ok(Ok(outcome)) => dialect::encode(&outcome),
-            Ok(Err(rejection)) => dialect::reject(&rejection),
+            Ok(Ok(outcome)) => {
+                trail.user = Some(outcome.user().clone());
+                dialect::encode(&outcome)
+            }
+            Ok(Err(rejection)) => {
+                if let Rejection::TokenRejected(refusal) = rejection {
+                    trail.verdict = refused(refusal);
+                }
+                dialect::reject(&rejection)
+            }
             Err(error) => {
                 tracing::error!(%error, "An operation did not come to its end");
                 answer::failed()
@@ -277,9 +314,9 @@ pin_project! {
     /// A request on its road.
     #[project = Step]
     enum Handling<F> {
-        Endpoint {
-            // Boxed: every request would carry the room for what few requests need.
-            operation: Pin<Box<dyn Future<Output = Response<ResponseBody>>>>,
+        // What few requests need: each would carry the room for it.
+        Boxed {
+            answer: Pin<Box<dyn Future<Output = Response<ResponseBody>>>>,
         },
         Forward {
             #[pin]
@@ -296,7 +333,7 @@ impl<F: Future<Output = Response<ResponseBody>>> Future for Handling<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            Step::Endpoint { operation } => operation.as_mut().poll(cx).map(Ok),
+            Step::Boxed { answer } => answer.as_mut().poll(cx).map(Ok),
             Step::Forward { forward } => forward.poll(cx).map(Ok),
             // Taken once: nobody polls what is ready.
             Step::Refused { answer } => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
@@ -310,7 +347,12 @@ enum Answer {
 }
 
 fn own(answer: Response<Bytes>, mut trail: Box<Trail>) -> Response<ResponseBody> {
-    let (parts, body) = answer.into_parts();
+    let (mut parts, mut body) = answer.into_parts();
     trail.status = parts.status.as_u16();
+    if trail.method == Method::HEAD {
+        // The answer says how long it would be, and hyper leaves it to us to send nothing of it over HTTP/2.
+        parts.headers.insert(CONTENT_LENGTH, body.len().into());
+        body = Bytes::new();
+    }
     Response::from_parts(parts, ResponseBody::own(body, trail))
 }

@@ -1,4 +1,4 @@
-use http::{HeaderValue, Method, request::Parts};
+use http::{HeaderValue, Method, header::TRANSFER_ENCODING, request::Parts};
 
 use super::{host::host, snapshot::Snapshot};
 use crate::{
@@ -49,6 +49,8 @@ pub enum Refusal {
     Token(TokenRefusal),
     /// More header fields than allowed.
     TooManyHeaders,
+    /// A transfer coding beside `chunked`: nobody behind us would know of it.
+    TransferCodingUnknown,
 }
 
 /// Judges a request by its head alone. Pure: the same head at the same instant gets the same verdict, and there is
@@ -61,6 +63,13 @@ pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdic
     // The one asks for a tunnel past every rule, the other would show a client what only the upstream may see.
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         return refuse(Refusal::MethodNotAllowed(HeaderValue::from_static(FORWARDED_METHODS)), None);
+    }
+    if head
+        .headers
+        .get(TRANSFER_ENCODING)
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return refuse(Refusal::TransferCodingUnknown, None);
     }
     let Some(host) = host(head) else { return refuse(Refusal::HostMissing, None) };
 
@@ -93,16 +102,24 @@ impl Verdict<'_> {
                 Refusal::HostMissing
                 | Refusal::PathAmbiguous
                 | Refusal::TargetMalformed
-                | Refusal::TooManyHeaders => metrics::Verdict::Malformed,
+                | Refusal::TooManyHeaders
+                | Refusal::TransferCodingUnknown => metrics::Verdict::Malformed,
                 Refusal::MethodNotAllowed(_) => metrics::Verdict::MethodNotAllowed,
                 Refusal::NotFound => metrics::Verdict::NotFound,
-                Refusal::Token(TokenRefusal::Expired) => metrics::Verdict::TokenExpired,
-                Refusal::Token(TokenRefusal::Missing) => metrics::Verdict::TokenMissing,
-                Refusal::Token(TokenRefusal::Revoked) => metrics::Verdict::TokenRevoked,
-                Refusal::Token(TokenRefusal::Invalid | TokenRefusal::Malformed | TokenRefusal::WrongKind) => {
-                    metrics::Verdict::TokenInvalid
-                }
+                Refusal::Token(refusal) => refused(*refusal),
             },
+        }
+    }
+}
+
+/// What metrics and the access log call a refused token.
+pub(super) const fn refused(refusal: TokenRefusal) -> metrics::Verdict {
+    match refusal {
+        TokenRefusal::Expired => metrics::Verdict::TokenExpired,
+        TokenRefusal::Missing => metrics::Verdict::TokenMissing,
+        TokenRefusal::Revoked => metrics::Verdict::TokenRevoked,
+        TokenRefusal::Invalid | TokenRefusal::Malformed | TokenRefusal::WrongKind => {
+            metrics::Verdict::TokenInvalid
         }
     }
 }

@@ -148,7 +148,10 @@ fn check_claims(
         TokenKind::Access => profile.access_lifetime,
         TokenKind::Refresh => profile.refresh_lifetime,
     };
-    if session.is_none() && Timestamp::from_seconds(expires_at) > now.plus(lifetime).plus(leeway) {
+    // From its issue too: or a token made to live longer would come to life after the revocations that concern it.
+    let latest =
+        claims.iat.map_or(now, |iat| Timestamp::from_seconds(iat.0).min(now)).plus(lifetime).plus(leeway);
+    if session.is_none() && Timestamp::from_seconds(expires_at) > latest {
         return Err(TokenError::Invalid);
     }
 

@@ -147,6 +147,7 @@ fn claims_that_are_not_exactly_right_are_refused() {
         r#"{"token_type":"access","user_id":"7","exp":-1}"#,
         r#"{"token_type":"access","user_id":"7","exp":1e300}"#,
         r#"{"token_type":"access","user_id":"7","exp":1700001801}"#,
+        r#"{"token_type":"access","user_id":"7","iat":1699999000,"exp":1700000801}"#,
         r#"{"token_type":"access","user_id":"7","exp":1700000060,"nbf":1700000001}"#,
         r#"{"token_type":"access","user_id":"7","exp":1700000060,"iat":1700000001}"#,
         r#"{"token_type":"access","user_id":"7","exp":1700000060,"iat":"x"}"#,
