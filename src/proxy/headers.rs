@@ -178,7 +178,10 @@ static HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Beside `X-Forwarded-…`.
-const FORWARDING: [&str; 4] = ["forwarded", "x-original-url", "x-real-ip", "x-rewrite-url"];
+///
+/// `Proxy` would set a CGI program's `HTTP_PROXY` (CVE-2016-5385); `X-Request-Id` is ours, and set afterwards.
+const FORWARDING: [&str; 6] =
+    ["forwarded", "proxy", "x-original-url", "x-real-ip", "x-request-id", "x-rewrite-url"];
 
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
@@ -272,7 +275,6 @@ mod tests {
             "x-forward",
             "x-method-override",
             "x-original-uri",
-            "x-request-id",
             "x-user",
             "x-user-ids",
         ];

@@ -197,7 +197,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// Two uploads at full speed; all that one connection can make us keep of its bodies.
 const CONNECTION_WINDOW: u32 = 512 * 1024;
 /// Bytes of one answer that wait for the peer's window.
-const SEND_BUFFER: usize = 64 * 1024;
+const SEND_BUFFER: usize = 16 * 1024;
 /// Streams opened and reset before they are looked at (CVE-2023-44487).
 const PENDING_RESETS: usize = 20;
 /// Streams that a peer makes us reset by breaking the rules (CVE-2025-8671).
