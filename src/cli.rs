@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error.report();
-            ExitCode::FAILURE
+            ExitCode::from(error.code())
         }
     }
 }

@@ -17,6 +17,9 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// Revocations of other processes are no longer heard.
+    #[error("the revocation feed has ended")]
+    FeedEnded,
     /// A thread or a runtime was refused.
     #[error("the system refuses a thread: {0}")]
     Resources(#[source] io::Error),

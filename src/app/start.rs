@@ -2,6 +2,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -19,7 +20,7 @@ use crate::{
     clock::Clock,
     config::Settings,
     dialect::{self, Endpoint},
-    gateway::{BodyLimits, Gateway, Shared, Snapshot},
+    gateway::{BodyLimits, Gateway, Operations, Shared, Snapshot},
     metrics::Metrics,
     password::Passwords,
     proxy::SharedUpstreams,
@@ -53,7 +54,7 @@ pub struct App {
     metrics: Metrics,
     workers: Workers,
     admin_workers: Workers,
-    feed: oneshot::Sender<()>,
+    feed: FeedThread,
     store: Store,
     access_log: Option<AccessLog>,
     control: Runtime,
@@ -86,8 +87,7 @@ impl App {
             metrics.clone(),
             io.clock.clone(),
         ))?;
-        let (stop_feed, feed_stopped) = oneshot::channel::<()>();
-        control.spawn(feed.run(async { drop(feed_stopped.await) }));
+        let feed = FeedThread::start(feed).map_err(StartError::Resources)?;
         readiness.set_store_read(true);
 
         let upstreams = SharedUpstreams::new(&settings.upstreams);
@@ -132,7 +132,7 @@ impl App {
             metrics,
             workers,
             admin_workers,
-            feed: stop_feed,
+            feed,
             store,
             access_log,
             control,
@@ -177,7 +177,8 @@ impl App {
         let ended = self.control.block_on(async {
             tokio::select! {
                 () = stop => Ok(()),
-                ended = self.workers.wait() => ended,
+                ended = self.workers.wait() => ended.map_err(StartError::from),
+                _ = &mut self.feed.ended => Err(StartError::FeedEnded),
             }
         });
         let (readiness, drain, shutdown) = (&self.readiness, &self.drain, &self.shutdown);
@@ -210,7 +211,7 @@ impl App {
         // Operations that were begun are finished before the store closes.
         self.control.shutdown_timeout(OPERATIONS_GRACE);
         self.store.close();
-        ended.and(joined).map_err(StartError::from)
+        ended.and(joined.map_err(StartError::from))
     }
 
     /// Drains and stops.
@@ -219,6 +220,38 @@ impl App {
     /// As [`Self::run`].
     pub fn stop(self) -> Result<(), StartError> {
         self.run(std::future::ready(()), std::future::pending())
+    }
+}
+
+/// The feed's own thread and runtime: nothing that clients ask for may delay what operators and other processes
+/// have revoked. Dropped, it ends.
+struct FeedThread {
+    stop: Option<oneshot::Sender<()>>,
+    /// Disconnected when the feed has ended.
+    ended: oneshot::Receiver<()>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl FeedThread {
+    fn start(feed: Feed) -> std::io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (alive, ended) = oneshot::channel::<()>();
+        let thread = thread::Builder::new().name("feed".to_owned()).spawn(move || {
+            let _alive = alive;
+            runtime.block_on(feed.run(async { drop(stopped.await) }));
+        })?;
+        Ok(Self { stop: Some(stop), ended, thread: Some(thread) })
+    }
+}
+
+impl Drop for FeedThread {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A feed that panicked has been noticed by whoever waited for its end.
+            let _panicked = thread.join();
+        }
     }
 }
 
@@ -294,6 +327,7 @@ fn shared(
         upstreams,
         clock: clock.clone(),
         metrics: metrics.clone(),
+        operations: Operations::default(),
         control: control.handle().clone(),
     })
 }

@@ -26,6 +26,8 @@ pub(super) enum CliError {
     PasswordRace,
     #[error("cannot read the password: {0}")]
     PasswordSource(String),
+    #[error("a password is never an argument: give `-` for standard input or `@FILE`")]
+    PasswordTyped,
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     /// The faults have been printed in another form.
@@ -50,6 +52,16 @@ impl CliError {
             Self::Config(faults) => super::output::error(&faults.render(super::output::is_error_terminal())),
             Self::Reported => {}
             other => super::output::error(&format!("portcullis: {other}\n")),
+        }
+    }
+}
+
+impl CliError {
+    /// 2 for wrong usage, 1 for all else.
+    pub(super) const fn code(&self) -> u8 {
+        match self {
+            Self::PasswordTyped => 2,
+            _ => 1,
         }
     }
 }

@@ -14,11 +14,7 @@ pub(super) fn read_new(source: Option<&str>) -> Result<SecretText, CliError> {
     match source {
         Some("-") => from_stdin(),
         Some(source) => {
-            let path = source.strip_prefix('@').ok_or_else(|| {
-                CliError::PasswordSource(
-                    "give `-` for standard input or `@FILE`; a password is never an argument".to_owned(),
-                )
-            })?;
+            let path = source.strip_prefix('@').ok_or(CliError::PasswordTyped)?;
             let text = fs::read_to_string(path)
                 .map_err(|error| CliError::PasswordSource(format!("`{path}`: {error}")))?;
             one_line(text)

@@ -134,7 +134,7 @@ pub(super) struct Json {
 pub(super) fn user(config: &Path, command: Command) -> Result<(), CliError> {
     let checked = config::read(config).map_err(CliError::Config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let desk = Desk { store: Store::open(checked.store())?, now: Clock::system().now(), checked };
+    let desk = Desk { store: Store::open(checked.store())?, clock: Clock::system(), checked };
     let done = runtime.block_on(desk.serve(command));
     desk.store.close();
     done
@@ -144,7 +144,8 @@ pub(super) fn user(config: &Path, command: Command) -> Result<(), CliError> {
 struct Desk {
     checked: Checked,
     store: Store,
-    now: Timestamp,
+    /// Read right before each change: an instant from before a prompt would leave tokens alive.
+    clock: Clock,
 }
 
 impl Desk {
@@ -161,17 +162,17 @@ impl Desk {
             Command::Passwd(passwd) => self.passwd(passwd).await,
             Command::Disable(one) => {
                 let user = self.find(&one.user).await?.user.id;
-                self.store.block_user(&user, self.until(), self.now).await?;
+                self.store.block_user(&user, self.until(), self.clock.now()).await?;
                 self.done(&user, "disabled", one.output.json)
             }
             Command::Enable(one) => {
                 let user = self.find(&one.user).await?.user.id;
-                self.store.unblock_user(&user, self.now).await?;
+                self.store.unblock_user(&user, self.clock.now()).await?;
                 self.done(&user, "enabled", one.output.json)
             }
             Command::Delete(one) => {
                 let user = self.find(&one.user).await?.user.id;
-                self.store.delete_user(&user, self.until(), self.now).await?;
+                self.store.delete_user(&user, self.until(), self.clock.now()).await?;
                 self.done(&user, "deleted", one.output.json)
             }
         }
@@ -191,7 +192,7 @@ impl Desk {
             attributes: add.attributes.into_iter().collect(),
             restore: add.restore,
         };
-        let (user, _) = self.store.create_user(new_user, None, self.now).await?;
+        let (user, _) = self.store.create_user(new_user, None, self.clock.now()).await?;
         show::user(&user, add.output.json);
         Ok(())
     }
@@ -238,7 +239,7 @@ impl Desk {
     async fn passwd(&self, passwd: Passwd) -> Result<(), CliError> {
         let user = self.find(&passwd.user.user).await?.user.id;
         let hash = self.hash(passwd.password.as_deref()).await?;
-        self.store.change_password(&user, None, &hash, None, self.until(), self.now).await?;
+        self.store.change_password(&user, None, &hash, None, self.until(), self.clock.now()).await?;
         self.done(&user, "password set, all sessions ended", passwd.user.output.json)
     }
 
@@ -267,7 +268,7 @@ impl Desk {
 
     /// Until when a revocation must be remembered at least: no token lives longer.
     fn until(&self) -> Timestamp {
-        self.now.plus(self.checked.longest_token_life())
+        self.clock.now().plus(self.checked.longest_token_life())
     }
 
     fn done(&self, user: &UserId, what: &str, json: bool) -> Result<(), CliError> {

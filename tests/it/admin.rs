@@ -65,4 +65,6 @@ fn the_access_log_tells_each_request() {
     assert_eq!((&line["status"], &line["aborted"]), (&200.into(), &false.into()));
     assert_eq!(line["token_id"].as_str().unwrap().len(), 32);
     assert_eq!(log.last().unwrap()["verdict"], "token_missing");
+    let register = &log[0];
+    assert_eq!((&register["verdict"], &register["user_id"]), (&"endpoint".into(), &"1".into()));
 }

@@ -163,6 +163,7 @@ fn no_request_hides_in_another() {
         format!("Content-Length: +{}\r\n\r\n{hidden}", hidden.len()),
         format!("Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{hidden}"),
         format!("Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n{hidden}"),
+        format!("Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n{hidden}"),
         format!("Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n{hidden}"),
         format!("Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n{hidden}"),
         format!("Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n{hidden}"),

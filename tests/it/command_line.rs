@@ -122,7 +122,7 @@ fn passwords_are_never_arguments_and_weak_ones_are_refused() {
     let folder = folder(GOOD);
     let (code, _, error) =
         Process::command(folder.path(), &["user", "add", "ada", "--password", "correct horse"], "");
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(error.contains("never an argument") && !error.contains("correct horse"), "{error}");
     let (code, _, error) = Process::command(folder.path(), &["user", "add", "ada"], "password1\n");
     assert_eq!(code, 1);

@@ -30,13 +30,23 @@ fn the_upstream_gets_the_request_as_it_came() {
     ];
     gateway.request("PUT", "/a//b;c=1/%C3%A9?q=%zz&r", &headers, b"body").expect(200);
     let seen = upstream.only();
-    assert_eq!(
-        seen.head(),
-        "PUT /a//b;c=1/%C3%A9?q=%zz&r HTTP/1.1\r\nhost: localhost\r\nte: trailers\r\naccept: a/b\r\n\
-         x-custom: one\r\nx-custom: two\r\ncookie: a=1; b=2\r\nx-request-id: r-1\r\ncontent-length: 4\r\n\
-         traceparent: 00-1-2-3\r\nx-forwarded-for: 127.0.0.1\r\nx-forwarded-proto: https\r\n\
-         x-forwarded-host: localhost\r\nx-user-id: 1\r\n\r\n"
-    );
+    let expected = [
+        "PUT /a//b;c=1/%C3%A9?q=%zz&r HTTP/1.1",
+        "accept: a/b",
+        "content-length: 4",
+        "cookie: a=1; b=2",
+        "host: localhost",
+        "te: trailers",
+        "traceparent: 00-1-2-3",
+        "x-custom: one",
+        "x-custom: two",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-host: localhost",
+        "x-forwarded-proto: https",
+        "x-request-id: r-1",
+        "x-user-id: 1",
+    ];
+    assert_eq!(seen.lines(), expected);
     assert_eq!(seen.body, b"body");
 }
 

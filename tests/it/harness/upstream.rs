@@ -21,6 +21,13 @@ impl Recorded {
         std::str::from_utf8(&self.head).unwrap()
     }
 
+    /// The request line, and the header lines in the order of the alphabet: theirs says nothing.
+    pub fn lines(&self) -> Vec<&str> {
+        let mut lines: Vec<_> = self.head().split("\r\n").filter(|line| !line.is_empty()).collect();
+        lines[1..].sort_unstable();
+        lines
+    }
+
     /// The header lines, names as they came.
     pub fn headers(&self) -> Vec<(String, String)> {
         let lines = self.head().split("\r\n").skip(1).filter(|line| !line.is_empty());
