@@ -1,3 +1,7 @@
+//! Start and stop, in the order in which each thing needs the other.
+//!
+//! Never here: signals (`signal`), what any of it does.
+
 use std::{
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,

@@ -1,3 +1,7 @@
+//! What the operations have in common: what they work with, how tokens are minted, how failures are worded.
+//!
+//! Never here: JSON, HTTP statuses.
+
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::{

@@ -1,3 +1,7 @@
+//! Counting attempts in bounded memory.
+//!
+//! Never here: what an attempt was.
+
 use std::{
     net::IpAddr,
     sync::atomic::{AtomicUsize, Ordering},

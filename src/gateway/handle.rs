@@ -1,3 +1,7 @@
+//! One worker's gateway: each request from its head to the end of its answer.
+//!
+//! Never here: the verdict (`judge`), sockets.
+
 use std::{
     convert::Infallible,
     future::Future,

@@ -1,3 +1,7 @@
+//! The one judge: from a request's head to what becomes of it.
+//!
+//! Never here: anything that waits, the answer's words (`answer`), bodies.
+
 use http::{HeaderValue, Method, header::TRANSFER_ENCODING, request::Parts};
 
 use super::{host::host, snapshot::Snapshot};

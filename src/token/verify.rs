@@ -1,3 +1,7 @@
+//! Everything that can be known of a token from the token itself.
+//!
+//! Never here: revocation, sessions, the wall clock.
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
