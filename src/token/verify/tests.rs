@@ -219,3 +219,16 @@ fn a_token_too_long_is_not_even_parsed() {
         format!(r#"{{"token_type":"access","user_id":"7","exp":1700000060,"x":"{}"}}"#, "x".repeat(4000));
     assert!(check(HEADER, &fits).is_ok());
 }
+
+#[test]
+fn a_header_of_no_key_of_ours_changes_nothing_of_the_signature() {
+    let strangers = hmac::Key::new(hmac::HMAC_SHA256, b"a stranger's secret of 32 bytes!!");
+    for header in
+        [HEADER, r#"{"alg":"HS256"}"#, r#"{"alg":"HS256","kid":"theirs"}"#, r#"{"alg":"HS256","kid":"now"}"#]
+    {
+        let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(GOOD));
+        let tag = hmac::sign(&strangers, input.as_bytes());
+        let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag));
+        assert_eq!(verify(&token, &keys(), &profile(), NOW), Err(TokenError::Invalid), "{header}");
+    }
+}
