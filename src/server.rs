@@ -30,7 +30,7 @@ pub use error::ServerError;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
-pub use plain::{serve_plain, start_plain};
+pub use plain::start_plain;
 pub use settings::{Limits, Settings, Shutdown, TlsVersion};
 pub use worker::Workers;
 

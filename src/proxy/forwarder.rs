@@ -57,11 +57,6 @@ impl Forwarder {
         }
     }
 
-    /// How heads are prepared, for whoever explains it.
-    pub fn preparation(&self) -> &Preparation {
-        &self.preparation
-    }
-
     /// Sends a request to the upstream of that index and returns its answer, the body still to be read.
     ///
     /// It is sent again, at most `retries` times, when nothing of it had been sent, or when it is a GET, HEAD or

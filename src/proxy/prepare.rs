@@ -33,7 +33,7 @@ pub struct ForwardContext<'a> {
     pub method_override: bool,
 }
 
-/// The one way from the head that came to the head that is sent; `explain` and the echo backend take it too.
+/// The one way from the head that came to the head that is sent.
 pub struct Preparation {
     rules: HeaderRules,
     identity: IdentityHeaders,

@@ -21,12 +21,32 @@ use super::{
 };
 use crate::metrics::Metrics;
 
-/// Serves until `drain` has ended, on the runtime of the calling thread, which must be a `LocalRuntime` (or a
-/// `LocalSet`). Connections that are open then live as long as that runtime.
+/// Serves until `drain` has ended, on one thread with a runtime of its own; `make_worker` is called there.
 ///
 /// # Errors
-/// The socket does not take its options, or cannot be registered with the runtime.
-pub async fn serve_plain<W, S, B>(
+/// [`ServerError::Thread`].
+pub fn start_plain<M, W, S, B>(
+    listener: TcpListener,
+    limits: Limits,
+    metrics: &Metrics,
+    drain: &Drain,
+    make_worker: M,
+) -> Result<Workers, ServerError>
+where
+    M: FnOnce() -> W + Send + 'static,
+    W: Fn(ConnInfo) -> S,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (metrics, ended) = (metrics.clone(), drain.clone());
+    let work = async move || serve(listener, &limits, &metrics, &ended, make_worker()).await;
+    Workers::start(vec![work], drain)
+}
+
+/// Serves until `drain` has ended, on the runtime of the calling thread, which must be a `LocalRuntime` (or a
+/// `LocalSet`). Connections that are open then live as long as that runtime.
+async fn serve<W, S, B>(
     listener: TcpListener,
     limits: &Limits,
     metrics: &Metrics,
@@ -55,29 +75,6 @@ where
     .await;
     drain.ended().await;
     Ok(())
-}
-
-/// [`serve_plain`] on one thread with a runtime of its own; `make_worker` is called there.
-///
-/// # Errors
-/// [`ServerError::Thread`].
-pub fn start_plain<M, W, S, B>(
-    listener: TcpListener,
-    limits: Limits,
-    metrics: &Metrics,
-    drain: &Drain,
-    make_worker: M,
-) -> Result<Workers, ServerError>
-where
-    M: FnOnce() -> W + Send + 'static,
-    W: Fn(ConnInfo) -> S,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let (metrics, ended) = (metrics.clone(), drain.clone());
-    let work = async move || serve_plain(listener, &limits, &metrics, &ended, make_worker()).await;
-    Workers::start(vec![work], drain)
 }
 
 /// An IPv4 address is never written as IPv6.
