@@ -12,7 +12,8 @@ use super::{
 };
 use crate::dialect::Endpoint;
 
-/// Every route and auth endpoint, in the order that the contract gives them.
+/// Every route and auth endpoint, the most specific first: auth endpoints, then hosts (exact, below, any), then
+/// paths (exact, the longest prefix), then methods (listed, any).
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,

@@ -1,4 +1,17 @@
-//! Which tokens one presented refresh token buys: the contract's rule, as a function of state and time.
+//! Which tokens one presented refresh token buys, as a function of state and time.
+//!
+//! The *base* is the token last used, its *successor* the one handed out for it. A token stays good until its
+//! successor is used, so that a client that never stores the new one goes on working, and a lost answer costs
+//! nothing. Presented may be:
+//! - the base: within the grace of the successor's making it buys that same successor, later a new one in its
+//!   place. If the session ever used a successor, the access token of the replaced one is then revoked, and the
+//!   event is told;
+//! - the successor: it becomes the base and buys a successor of its own;
+//! - one of the last four tokens superseded or replaced, less than the grace ago (a lagging tab, a late answer): it
+//!   buys the present successor;
+//! - anything else: that is theft, and the session ends.
+//!
+//! So one living chain remains, however many refresh at once.
 //!
 //! Never here: the store, signatures, the expiry of the presented token.
 

@@ -168,7 +168,7 @@ fn without_grace_nothing_is_repeated() {
     assert!(matches!(again, Ok(Grant { pair: handed, .. }) if handed == pair(2, at(0))));
 }
 
-/// The contract read aloud over the whole history of a session, with nothing summed up.
+/// The rule of the module's head read aloud over the whole history of a session, with nothing summed up.
 #[derive(Default)]
 struct History {
     made: Vec<(u8, u8, u64)>,
