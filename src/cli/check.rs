@@ -4,7 +4,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{error::CliError, output};
-use crate::config::{self, Finding};
+use crate::{
+    config::{self, Finding},
+    store::{OpenError, Store},
+};
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -20,10 +23,17 @@ pub(super) struct Options {
 pub(super) fn check(path: &Path, options: Options) -> Result<(), CliError> {
     match config::read(path) {
         Ok(checked) if options.json => {
-            output::json(&json!({"ok": true, "faults": [], "warnings": list(checked.warnings().iter())}));
+            let store = Store::probe(checked.store());
+            let faults: Vec<Value> = store.as_ref().err().map(of_store).into_iter().collect();
+            let warnings = list(checked.warnings().iter());
+            output::json(&json!({"ok": faults.is_empty(), "faults": faults, "warnings": warnings}));
+            if !faults.is_empty() {
+                return Err(CliError::Reported);
+            }
         }
         Ok(checked) => {
             output::error(&checked.warnings().render(output::is_error_terminal()));
+            Store::probe(checked.store())?;
             if options.print {
                 output::print(&checked.print());
             } else {
@@ -37,6 +47,10 @@ pub(super) fn check(path: &Path, options: Options) -> Result<(), CliError> {
         Err(faults) => return Err(CliError::Config(faults)),
     }
     Ok(())
+}
+
+fn of_store(error: &OpenError) -> Value {
+    json!({"line": null, "column": null, "key": "store.url", "message": error.to_string()})
 }
 
 fn list<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<Value> {

@@ -49,6 +49,11 @@ impl Sqlite {
         Self::start(writer, readers, feed).map_err(|source| OpenError::Io { path: path.to_owned(), source })
     }
 
+    /// Checks the file and changes nothing. Blocking.
+    pub(super) fn probe(path: &Path) -> Result<(), OpenError> {
+        open::probe(path)
+    }
+
     fn start(writer: Connection, readers: Vec<Connection>, feed: Connection) -> io::Result<Self> {
         let (readers, mut threads) = Readers::start("store-reader", readers)?;
         let (feed, feed_thread) = Readers::start("store-feed", vec![feed])?;

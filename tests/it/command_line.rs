@@ -39,6 +39,33 @@ fn check_makes_nothing_and_tells_every_fault() {
 }
 
 #[test]
+fn check_reads_the_store_as_run_would() {
+    let folder = folder(GOOD);
+    fs::create_dir(folder.path().join("data")).unwrap();
+    fs::write(folder.path().join("data/portcullis.db"), "damaged".repeat(1000)).unwrap();
+    let (code, out, error) = Process::command(folder.path(), &["check"], "");
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(error.ends_with("data/portcullis.db is not a SQLite database\n"), "{error:?}");
+    let (code, out, _) = Process::command(folder.path(), &["check", "--json"], "");
+    let json: Value = serde_json::from_str(&out).unwrap();
+    let fault = &json["faults"][0];
+    assert_eq!(
+        (code, &json["ok"], &fault["line"], &fault["column"]),
+        (1, &json!(false), &Value::Null, &Value::Null)
+    );
+    assert_eq!(fault["key"], "store.url");
+    assert!(fault["message"].as_str().unwrap().ends_with("is not a SQLite database"), "{json}");
+    assert_eq!(fs::read_dir(folder.path().join("data")).unwrap().count(), 1, "check makes nothing");
+}
+
+#[test]
+fn check_ends_its_findings_with_a_newline() {
+    let bad = folder("[listen]\nworkers = x y\n");
+    let (code, _, error) = Process::command(bad.path(), &["check"], "");
+    assert!(code == 1 && error.ends_with("literal string\n"), "{error:?}");
+}
+
+#[test]
 fn check_prints_what_is_in_force_and_no_secret() {
     let folder = folder(&format!(
         "[[tokens.key]]\nid = \"a\"\nalgorithm = \"HS256\"\nsecret = {{ inline = \"{}\" }}\n{GOOD}",

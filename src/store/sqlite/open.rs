@@ -1,10 +1,11 @@
 //! Opening the file: made where it is missing, refused where it is not ours, damaged, altered or too new.
 
 use std::{
+    ffi::OsString,
     fs::{self, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
+    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -36,9 +37,75 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     open().map_err(|error| sqlite_error(path, &error))
 }
 
+/// What [`writer`] would say to the file, which stays as it is, as do those beside it. A missing one is fine.
+///
+/// Not in a process that has the file open: see [`create_missing`].
+pub(super) fn probe(path: &Path) -> Result<(), OpenError> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(OpenError::Io { path: path.to_owned(), source }),
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(OpenError::Io { path: path.to_owned(), source: io::ErrorKind::IsADirectory.into() });
+        }
+        Ok(_) => {}
+    }
+    if !beside(path, "-wal").exists() {
+        match probe_whole(path, ALONE) {
+            // A gateway that has just started may have been writing under our eyes.
+            Err(_) if beside(path, "-wal").exists() => {}
+            verdict => return verdict,
+        }
+    }
+    match beside(path, "-shm").exists() {
+        true => probe_whole(path, SHARED),
+        // The log cannot be read without making its index; what it holds may be missing from the pages.
+        false => probe_owner(path, ALONE).map(drop),
+    }
+}
+
+fn probe_whole(path: &Path, how: &str) -> Result<(), OpenError> {
+    let (db, found) = probe_owner(path, how)?;
+    check_pages(path, &db)?;
+    // An older schema would be brought up to date first.
+    if found == KNOWN_VERSION { check_schema(path, &db) } else { Ok(()) }
+}
+
+fn probe_owner(path: &Path, how: &str) -> Result<(Connection, i64), OpenError> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let db = Connection::open_with_flags(uri(path, how), flags)
+        .and_then(configured)
+        .map_err(|error| sqlite_error(path, &error))?;
+    let found = check_owner(path, &db)?;
+    Ok((db, found))
+}
+
+/// <https://www.sqlite.org/uri.html>
+fn uri(path: &Path, how: &str) -> PathBuf {
+    let mut uri = String::from(if path.is_absolute() { "file://" } else { "file:" });
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            _ if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str(how);
+    uri.into()
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let db = Connection::open_with_flags(path, flags)?;
+    configured(Connection::open_with_flags(path, flags)?)
+}
+
+fn configured(db: Connection) -> rusqlite::Result<Connection> {
     db.busy_timeout(BUSY_TIMEOUT)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -190,6 +257,12 @@ const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Another process, such as the command line, may be writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Nobody has the file open: without locks, and without the files beside it that a write-ahead log needs.
+const ALONE: &str = "?mode=ro&immutable=1";
+
+/// Somebody has it open, or was killed: their write-ahead log is read, and its index left as it is.
+const SHARED: &str = "?mode=ro&readonly_shm=1";
 
 /// Prepared statements kept by each connection.
 const STATEMENTS: usize = 64;

@@ -1,7 +1,7 @@
 use std::{
+    collections::BTreeMap,
     io::{Seek as _, SeekFrom, Write as _},
     os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
 };
 
 use tempfile::TempDir;
@@ -35,10 +35,67 @@ fn overwrite(path: &Path, offset: u64, bytes: &[u8]) {
 
 /// The refusal is one line that names the file; nothing else is wrong with it.
 fn refusal(path: &Path) -> OpenError {
+    let before = contents(path.parent().unwrap());
+    let probed = probe(path).unwrap_err().to_string();
+    assert_eq!(contents(path.parent().unwrap()), before, "a probe changes nothing");
     let error = writer(path).unwrap_err();
     let text = error.to_string();
+    assert_eq!(probed, text);
     assert!(text.contains(path.to_str().unwrap()) && !text.contains('\n'), "{text}");
     error
+}
+
+/// Every file below, and what it holds.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(&path).unwrap())).collect()
+}
+
+/// A copy of the database of a gateway that was killed while it had it open, all in its write-ahead log.
+fn killed(folder: &TempDir) -> PathBuf {
+    let live = path(folder);
+    let _db = writer(&live).unwrap();
+    let copy = folder.path().join("killed");
+    fs::create_dir(&copy).unwrap();
+    for (file, content) in contents(live.parent().unwrap()) {
+        fs::write(copy.join(file.file_name().unwrap()), content).unwrap();
+    }
+    copy.join("portcullis.db")
+}
+
+#[test]
+fn a_probe_leaves_the_folder_as_it_was() {
+    let folder = TempDir::new().unwrap();
+    assert!(probe(&path(&folder)).is_ok());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    let closed = made(&folder);
+    let odd = folder.path().join("a?b#c%41 é.db");
+    fs::copy(&closed, &odd).unwrap();
+    let others = TempDir::new().unwrap();
+    let killed = killed(&others);
+    assert_eq!(contents(killed.parent().unwrap()).len(), 3);
+    for path in [&closed, &odd, &killed] {
+        let before = contents(path.parent().unwrap());
+        probe(path).unwrap();
+        assert_eq!(contents(path.parent().unwrap()), before, "{}", path.display());
+    }
+    fs::remove_file(beside(&killed, "-shm")).unwrap();
+    probe(&killed).unwrap();
+    assert!(!beside(&killed, "-shm").exists());
+}
+
+#[test]
+fn a_probe_reads_what_lies_in_the_log_of_a_gateway_that_was_killed() {
+    let folder = TempDir::new().unwrap();
+    let killed = killed(&folder);
+    // The log goes on with a change that is not ours.
+    let db = Connection::open(&killed).unwrap();
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+    db.execute_batch("CREATE TABLE extra (n)").unwrap();
+    drop(db);
+    let error = probe(&killed).unwrap_err();
+    assert!(matches!(&error, OpenError::Altered { detail, .. } if detail.contains("extra")), "{error}");
 }
 
 #[test]
@@ -174,5 +231,7 @@ fn a_folder_that_cannot_be_made_is_an_error_of_the_system() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "x").unwrap();
-    assert!(matches!(refusal(&file.join("portcullis.db")), OpenError::Io { .. }));
+    let path = file.join("portcullis.db");
+    assert!(matches!(probe(&path), Err(OpenError::Io { .. })));
+    assert!(matches!(writer(&path), Err(OpenError::Io { .. })));
 }
