@@ -53,7 +53,7 @@ fn read_with(path: &Path, environment: &dyn Fn(&str) -> Option<OsString>) -> Res
     if !errors.is_empty() {
         return Err(syntax_faults(source, &errors));
     }
-    source.hide(redaction::hidden(table.get_ref()));
+    source.mask(redaction::hidden(table.get_ref()));
 
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut context = Context::new(folder, environment);
@@ -82,7 +82,9 @@ fn syntax_faults(mut source: Source, errors: &[toml::de::Error]) -> Faults {
     for error in errors {
         let span = error.span().unwrap_or_else(|| source.end());
         if lines.insert(source.position(span.start).line) {
-            source.hide(redaction::suspected(source.text(), span.start));
+            if let Some(line) = redaction::suspected(source.text(), span.start) {
+                source.hide(line);
+            }
             faults.push(Finding::at(span, "", "this is not TOML", error.message()));
         }
     }

@@ -46,6 +46,15 @@ impl Store {
         Sqlite::open(&settings.path).map(Self::Sqlite)
     }
 
+    /// Checks the store as [`Self::open`] would, where there is one already, and neither makes nor changes anything.
+    /// Blocks: not for async threads; nor for a process that has the store open, whose locks would be lost.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn probe(settings: &Settings) -> Result<(), OpenError> {
+        Sqlite::probe(&settings.path)
+    }
+
     /// Does what waits already, and closes. Calls on other handles fail from then on. Blocks: not for async
     /// threads. A store whose handles are merely dropped closes too, but nobody learns when.
     pub fn close(self) {

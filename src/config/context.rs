@@ -36,6 +36,11 @@ impl<'a> Context<'a> {
         self.faults.push(Finding::at(place.span.clone(), &place.key, message, hint));
     }
 
+    /// Something is wrong that no line of the file is to blame for, and that concerns `key`.
+    pub(super) fn fault_outside(&mut self, key: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.faults.push(Finding::nowhere(key, message, hint));
+    }
+
     /// Something looks wrong at `place`. Neither text may quote a value.
     pub(super) fn warn(&mut self, place: &Place, message: impl Into<String>, hint: impl Into<String>) {
         self.warnings.push(Finding::at(place.span.clone(), &place.key, message, hint));

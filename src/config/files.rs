@@ -41,6 +41,9 @@ pub(super) fn read_secret(path: &Path) -> io::Result<Secret> {
     Ok(content.into())
 }
 
+/// What is most often forgotten where a file is not found.
+pub(super) const WHENCE: &str = "relative paths count from the folder of the configuration file";
+
 /// Bytes of a PEM file; the longest chains have some ten thousand.
 pub(super) const LARGEST_PEM: usize = 1 << 20;
 

@@ -7,7 +7,7 @@ use super::source::{Position, Source};
 /// One thing that is wrong, or looks wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Where in the file; `None` when the file itself could not be read.
+    /// Where in the file; `None` where no line of it is to blame.
     pub position: Option<Position>,
     /// The key that it concerns, as in `route[0].path`; empty where there is none.
     pub key: String,
@@ -15,7 +15,7 @@ pub struct Finding {
     pub message: String,
     /// What was expected, or what to do.
     pub hint: String,
-    span: Range<usize>,
+    span: Option<Range<usize>>,
 }
 
 /// Everything that is wrong with a configuration, by position.
@@ -39,7 +39,12 @@ impl Finding {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self { position: None, key: key.to_owned(), message: message.into(), hint: hint.into(), span }
+        Self { span: Some(span), ..Self::nowhere(key, message, hint) }
+    }
+
+    /// What no line of the file is to blame for.
+    pub(super) fn nowhere(key: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { position: None, key: key.to_owned(), message: message.into(), hint: hint.into(), span: None }
     }
 }
 
@@ -52,7 +57,7 @@ impl Faults {
     pub(super) fn of_file(name: String, hint: String) -> Self {
         let message = format!("cannot read `{name}`");
         let source = Arc::new(Source::new(name, "".into()));
-        Self(Findings { source, list: vec![Finding::at(0..0, "", message, hint)] })
+        Self(Findings::new(source, vec![Finding::nowhere("", message, hint)]))
     }
 
     /// All of them, by position.
@@ -107,7 +112,7 @@ impl fmt::Display for Warnings {
 impl Findings {
     fn new(source: Arc<Source>, mut list: Vec<Finding>) -> Self {
         for finding in &mut list {
-            finding.position = Some(source.position(finding.span.start));
+            finding.position = finding.span.as_ref().map(|span| source.position(span.start));
         }
         list.sort_by_key(|finding| finding.position);
         Self { source, list }
@@ -124,15 +129,19 @@ impl Findings {
         if let Some(more @ 1..) = self.list.len().checked_sub(Faults::SHOWN) {
             reports.push(format!("and {more} more"));
         }
-        reports.join("\n\n")
+        let mut rendered = reports.join("\n\n");
+        if !rendered.is_empty() {
+            rendered.push('\n');
+        }
+        rendered
     }
 
     fn report<'a>(&'a self, finding: &'a Finding, level: Level<'a>) -> Group<'a> {
         let title = level.primary_title(&finding.message);
-        let Some(Position { line: number, column }) = finding.position else {
+        let (Some(Position { line: number, column }), Some(span)) = (finding.position, &finding.span) else {
             return title.element(Level::NOTE.message(&finding.hint));
         };
-        match self.source.line(&finding.span) {
+        match self.source.line(span) {
             // The line alone is handed over, so that no neighbour of it can ever be shown.
             Some((line, span)) => title.element(
                 Snippet::source(line)

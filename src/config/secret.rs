@@ -113,9 +113,7 @@ fn content(
         },
         Origin::File => {
             let folder = section.context.folder;
-            files::read_secret(&folder.join(text)).map_err(|error| {
-                format!("{error}; relative paths count from the folder of the configuration file")
-            })
+            files::read_secret(&folder.join(text)).map_err(|error| format!("{error}; {}", files::WHENCE))
         }
         Origin::Inline => {
             let hint = "whoever reads the file has it: better { file = … } or { env = … }";

@@ -9,6 +9,7 @@ use crate::{
         route,
         value::{Choice, FromToml, MethodText, Written, Wrong, text_of},
     },
+    dialect::Endpoint,
     route::{Access, HostPattern, PathPattern, Route},
 };
 
@@ -17,6 +18,7 @@ pub(super) fn read(
     root: &mut Section<'_, '_, '_>,
     upstreams: &mut Upstreams,
     forward_token: bool,
+    auth_prefix: Option<&str>,
 ) -> Option<Vec<Route>> {
     let read =
         |route: &mut Section<'_, '_, '_>| (route.place("path"), read_one(route, upstreams, forward_token));
@@ -30,6 +32,9 @@ pub(super) fn read(
     let (places, routes): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let routes: Vec<Route> = routes.into_iter().collect::<Option<_>>()?;
     report_pairs(root, &routes, &places);
+    if let Some(prefix) = auth_prefix {
+        report_hidden(root, &routes, &places, prefix);
+    }
     Some(routes)
 }
 
@@ -45,9 +50,9 @@ fn read_one(
         section.optional_if("methods", |methods: &Vec<MethodText>| some_or_absent(methods));
     let upstream: Option<Written> = section.required("upstream");
     let destination = upstream.and_then(|written| {
-        let resolved = upstreams.resolve(&written.text).map_err(|hint| {
+        let resolved = upstreams.resolve(&written.text).map_err(|(message, hint)| {
             let place = section.place("upstream");
-            section.context.fault(&place, "unknown upstream", hint);
+            section.context.fault(&place, message, hint);
         });
         resolved.ok()
     });
@@ -88,6 +93,19 @@ fn report_pairs(root: &mut Section<'_, '_, '_>, routes: &[Route], places: &[Plac
                     format!("this route and route[{first}], `{}`, take the same requests", name(first));
                 root.context.fault(place, message, "expected another path, other hosts or other methods");
             }
+        }
+    }
+}
+
+fn report_hidden(root: &mut Section<'_, '_, '_>, routes: &[Route], places: &[Place], auth_prefix: &str) {
+    let endpoints = Endpoint::ALL.map(|endpoint| format!("{auth_prefix}/{}", endpoint.path()));
+    for (route, place) in routes.iter().zip(places) {
+        let PathPattern::Exact(path) = &route.path else { continue };
+        let path = path.strip_suffix('/').unwrap_or(path);
+        // What differs from an endpoint in letter case alone is refused as ambiguous.
+        if endpoints.iter().any(|endpoint| endpoint.eq_ignore_ascii_case(path)) {
+            let hint = "an auth endpoint has this path: expected another, or another `prefix` in [auth]";
+            root.context.warn(place, "no request can take this route", hint);
         }
     }
 }

@@ -17,8 +17,9 @@ fn sqlite(url: &str) -> Result<&str, String> {
     }
     match url.strip_prefix("sqlite:") {
         Some(path) if path.starts_with("//") => Err(format!("{EXPECTED}, without slashes behind the colon")),
+        Some("") => Err(format!("the path is missing; {EXPECTED}")),
         Some(":memory:") => Err(format!("{EXPECTED}: in memory a logout would not outlive the process")),
-        Some(path) if !path.is_empty() && !path.ends_with('/') => Ok(path),
+        Some(path) if !path.ends_with('/') => Ok(path),
         _ => Err(EXPECTED.to_owned()),
     }
 }

@@ -4,7 +4,6 @@ use rustls::sign::CertifiedKey;
 
 use crate::{
     config::{
-        context::Place,
         development,
         draft::Certificate,
         files,
@@ -27,8 +26,7 @@ pub(super) fn read(root: &mut Section<'_, '_, '_>) -> Tls {
         root.note("[tls] is not there: `run` uses the development certificate certs/dev.crt, and makes it");
         let certificate = development::Certificate::below(root.context.folder);
         if let Err(why) = certificate.check() {
-            let place = Place { key: "tls".to_owned(), ..root.here() };
-            root.context.fault(&place, "the development certificate cannot be used", why);
+            root.context.fault_outside("tls", "the development certificate cannot be used", why);
         }
         let certificate = Some(Certificate::Development(certificate));
         return Tls { certificate, min_version: DEFAULT_VERSION };
@@ -78,7 +76,7 @@ fn content(section: &mut Section<'_, '_, '_>, key: &'static str) -> Option<Vec<u
         Ok(content) => Some(content),
         Err(error) => {
             let place = section.place(key);
-            let hint = format!("`{}`: {error}", path.display());
+            let hint = format!("`{}`: {error}; {}", path.display(), files::WHENCE);
             section.context.fault(&place, format!("cannot read `{}`", place.key), hint);
             None
         }

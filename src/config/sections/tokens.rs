@@ -86,8 +86,7 @@ fn keys(tokens: &mut Section<'_, '_, '_>) -> Option<Keys> {
         );
         let secret = development::Secret::below(tokens.context.folder);
         if let Err(why) = secret.check() {
-            let place = tokens.place("key");
-            tokens.context.fault(&place, "the development secret cannot be used", why);
+            tokens.context.fault_outside("tokens.key", "the development secret cannot be used", why);
         }
         return Some(Keys::Development(secret));
     }
@@ -150,7 +149,7 @@ fn whole_seconds(lifetime: &Duration) -> Result<(), String> {
 /// Claims that the checks of a token rest on.
 const RESERVED: &[&str] = &["token_type", "jti", "sid", "iat", "exp", "nbf", "iss", "aud"];
 
-/// Algorithms of the contract that no key can have yet.
+/// Algorithms of RFC 7518 and RFC 8037 that no key can have yet.
 const LATER: &[&str] =
     &["HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 

@@ -35,8 +35,8 @@ pub(super) fn read(root: &mut Section<'_, '_, '_>, response_idle: Duration) -> U
 }
 
 impl Upstreams {
-    /// Where a route leads that says `text`, or what is wrong.
-    pub(super) fn resolve(&mut self, text: &str) -> Result<Destination, String> {
+    /// Where a route leads that says `text`, or what is wrong, in a few words, and what was expected.
+    pub(super) fn resolve(&mut self, text: &str) -> Result<Destination, (&'static str, String)> {
         if text == ECHO {
             return Ok(Destination::Echo);
         }
@@ -47,19 +47,21 @@ impl Upstreams {
             return Ok(Destination::Upstream(index));
         }
         if text.contains(':') {
-            let settings = Some(usual(text, Server::parse(text)?, self.response_idle));
+            let server = Server::parse(text).map_err(|hint| ("impossible URL for an upstream", hint))?;
+            let settings = Some(usual(text, server, self.response_idle));
             let place = Place { key: String::new(), span: 0..0 };
             self.list.push(Upstream { name: text.to_owned(), settings, place, is_used: true });
             return Ok(Destination::Upstream(self.list.len() - 1));
         }
         let names = self.list.iter().map(|upstream| upstream.name.as_str());
-        Err(match nearest::nearest(text, names.chain([ECHO])) {
+        let hint = match nearest::nearest(text, names.chain([ECHO])) {
             Some(name) => format!("did you mean `{name}`?"),
             None => {
                 r#"expected the NAME of an [upstream.NAME], a URL such as "http://127.0.0.1:3000", or "echo""#
                     .to_owned()
             }
-        })
+        };
+        Err(("unknown upstream", hint))
     }
 
     /// All upstreams by their index; `None` where a fault was reported.

@@ -90,6 +90,9 @@ fn what_is_there_and_does_not_do_is_a_fault() {
     ] {
         let faults = site.faults();
         assert!(faults.contains(expected), "{faults}");
+        // No line of the file is to blame for it.
+        assert!(!faults.contains("gateway.toml"), "{faults}");
+        assert_eq!(site.read().unwrap_err().iter().next().unwrap().position, None);
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[track_caller]
 fn check(site: &Site, expected: &str) {
-    assert_eq!(site.faults(), expected.trim_start_matches('\n').trim_end());
+    assert_eq!(site.faults(), expected.trim_start_matches('\n').trim_end().to_owned() + "\n");
 }
 
 #[test]
@@ -125,7 +125,7 @@ error: no route at all
 }
 
 #[test]
-fn the_line_of_a_secret_is_not_shown() {
+fn a_secret_is_masked_in_its_line() {
     check(
         &Site::new(&format!(
             "{SMALLEST}[[tokens.key]]\nid = \"a\"\nalgorithm = \"RS256\"\nsecret = \"xyzzy\"\n"
@@ -138,9 +138,64 @@ error: impossible value for `tokens.key[0].algorithm`
   |             ^^^^^^^ RS256 is not there yet; expected "HS256"
 
 error: wrong type for `tokens.key[0].secret`
---> gateway.toml:7:10
- = note: expected { file = "…" } or { env = "…" }, found a text
+ --> gateway.toml:7:10
+  |
+7 | secret = ********
+  |          ^^^^^^^^ expected { file = "…" } or { env = "…" }, found a text
 "#,
+    );
+}
+
+#[test]
+fn a_secret_hides_nothing_beside_it() {
+    let key = "[[tokens.key]]\nid = \"a\"\nalgoritm = \"HS256\"\n";
+    let masked = Site::new(&format!(
+        "{key}secret = {{ file = \"short\" }} # was xyzzy\n[auth.password]\nmni = 8\nmax = \"many\"\n{SMALLEST}"
+    ));
+    check(
+        &masked.write("short", "xyzzy"),
+        r#"
+error: missing key `tokens.key[0].algorithm`
+ --> gateway.toml:1:1
+  |
+1 | [[tokens.key]]
+  | ^^^^^^^^^^^^^^ expected `algorithm` in here
+
+error: unknown key `tokens.key[0].algoritm`
+ --> gateway.toml:3:1
+  |
+3 | algoritm = ********
+  | ^^^^^^^^ did you mean `algorithm`?
+
+error: the secret of `tokens.key[0].secret` is too short
+ --> gateway.toml:4:10
+  |
+4 | secret = { file = ******** } ********
+  |          ^^^^^^^^^^^^^^^^^^^ expected at least 32 bytes, or `allow_short = true` beside it
+
+error: unknown key `auth.password.mni`
+ --> gateway.toml:6:1
+  |
+6 | mni = ********
+  | ^^^ did you mean `min`?
+
+error: wrong type for `auth.password.max`
+ --> gateway.toml:7:7
+  |
+7 | max = "many"
+  |       ^^^^^^ expected a whole number, found a text
+"#,
+    );
+    let inline = "id = \"a\"\nalgorithm = \"HS256\"\nsecret = { inline = \"xyzzy\" }\n";
+    check(
+        &Site::new(&format!("[[tokens.key]]\n{inline}[limits]\nidle_timeout = 5 s\n")),
+        r"
+error: this is not TOML
+ --> gateway.toml:6:16
+  |
+6 | idle_timeout = 5 s
+  |                ^^^ string values must be quoted, expected literal string
+",
     );
 }
 
@@ -164,6 +219,15 @@ fn no_diagnostic_tells_a_secret() {
         "secret = xyzzy",
         "secret.inline = xyzzy xyzzy",
         "[tokens.key.secret]\ninline = \"xyzzy\"\nmore = xyzzy",
+        "[tokens.key.secret]\nxyzzy = 1",
+        "secret.xyzzy.inline = 1",
+        "secret = {} # xyzzy",
+        "secret = { # xyzzy\n}",
+        "[tokens.key.secret] # xyzzy",
+        "secret = [1, # xyzzy\n \"xyzzy\"]",
+        "secret = [\nxyzzy",
+        "value = xyzzy",
+        "secret = { inline = \"a\nxyzzy = 1\"",
     ] {
         let faults = Site::new(&format!("{SMALLEST}{key}{broken}\n")).read().unwrap_err();
         assert!(!faults.render(true).contains("xyzzy"), "{broken}: {faults}");
@@ -186,7 +250,7 @@ fn beyond_fifty_faults_the_rest_is_counted() {
     assert_eq!(faults.iter().count(), 60);
     let shown = faults.to_string();
     assert_eq!(shown.matches("error:").count(), 50);
-    assert!(shown.ends_with("\n\nand 10 more"), "{shown}");
+    assert!(shown.ends_with("\n\nand 10 more\n"), "{shown}");
 }
 
 #[test]
@@ -207,14 +271,14 @@ fn a_file_that_cannot_be_read_is_a_fault() {
     let fault = |name: &str| site.seen_from_here(&read(&site.path(name)).unwrap_err().to_string());
     assert_eq!(
         fault("absent.toml"),
-        "error: cannot read `absent.toml`\n |\n = note: No such file or directory (os error 2)"
+        "error: cannot read `absent.toml`\n |\n = note: No such file or directory (os error 2)\n"
     );
     assert_eq!(
         fault("latin1.toml"),
-        "error: cannot read `latin1.toml`\n |\n = note: it is not UTF-8, in line 2"
+        "error: cannot read `latin1.toml`\n |\n = note: it is not UTF-8, in line 2\n"
     );
-    assert!(fault("large.toml").ends_with("it has more than 1048576 bytes"));
-    assert!(read(site.folder.path()).unwrap_err().to_string().ends_with("it is not a regular file"));
+    assert!(fault("large.toml").ends_with("it has more than 1048576 bytes\n"));
+    assert!(read(site.folder.path()).unwrap_err().to_string().ends_with("it is not a regular file\n"));
 }
 
 proptest! {

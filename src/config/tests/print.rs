@@ -97,7 +97,8 @@ fn secrets_are_masked() {
     toml::from_str::<toml::Table>(&printed).unwrap();
     assert_eq!(
         site.warnings(),
-        "warning: a secret stands in the configuration file\n--> gateway.toml:7:10\n = note: whoever reads the file \
-         has it: better { file = … } or { env = … }"
+        "warning: a secret stands in the configuration file\n --> gateway.toml:7:10\n  |\n\
+         7 | secret = { inline = ******** }\n  |          ^^^^^^^^^^^^^^^^^^^^^ whoever reads the file has it: \
+         better { file = … } or { env = … }\n"
     );
 }

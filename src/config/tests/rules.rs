@@ -99,6 +99,7 @@ fn listeners() {
     refuses("[listen]\nplain = \"127.0.0.1:80\"", "expected `https` or `workers`");
     refuses("[admin]\nlisten = \"127.0.0.1:8443\"", "expected another port");
     refuses("[listen]\nhttps = \"127.0.0.1:1\"\n[admin]\nlisten = \"[::]:1\"", "expected another port");
+    refuses("[listen]\nhttps = \"off\"", "\"off\" is not there yet; expected an address and port");
     accepts("[listen]\nhttps = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"");
     accepts("[listen]\nhttps = \"10.0.0.1:1\"\n[admin]\nlisten = \"127.0.0.1:1\"");
 }
@@ -117,6 +118,7 @@ fn certificates() {
     assert!(faults.contains("no certificate"), "{faults}");
     let faults = site("[tls]\ncertificates = [{ cert = \"b.crt\", key = \"a.key\" }]").faults();
     assert!(faults.contains("^^^^^^^ `b.crt`: No such file or directory"), "{faults}");
+    assert!(faults.contains("; relative paths count from the folder of the configuration file"), "{faults}");
     let faults = site(&format!("[tls]\ncertificates = [{pair}]")).certificate("b.crt", "a.key").faults();
     assert!(faults.contains("error: this certificate cannot be used"), "{faults}");
 }
@@ -124,6 +126,7 @@ fn certificates() {
 #[test]
 fn the_store_is_a_file() {
     refuses("[store]\nurl = \"postgres://db/x\"", "PostgreSQL is not there yet");
+    refuses("[store]\nurl = \"sqlite:\"", "the path is missing; expected \"sqlite:PATH\"");
     for url in ["", "x.db", "sqlite:", "sqlite://x", "sqlite::memory:", "sqlite:data/"] {
         assert_eq!(wrong(&format!("[store]\nurl = \"{url}\"")).len(), 1, "{url}");
     }
@@ -236,7 +239,12 @@ fn upstreams() {
     refuses("[upstream.a]", "expected `servers`");
     refuses("[upstream.a]\nservers = []", "expected exactly one");
     refuses("[upstream.a]\nservers = [\"http://a\", \"http://b\"]", "several servers are not there yet");
-    refuses("[upstream.a]\nservers = [\"https://a\"]", "https: upstreams are not there yet");
+    refuses("[upstream.a]\nservers = [\"https://a\"]", "https upstreams are not there yet");
+    let route = |url: &str| Site::new(&format!("[[route]]\npath = \"/*\"\nupstream = \"{url}\"\n")).faults();
+    let faults = route("https://127.0.0.1:3000");
+    assert!(faults.starts_with("error: impossible URL for an upstream\n"), "{faults}");
+    assert!(faults.contains("^ https upstreams are not there yet; expected a URL"), "{faults}");
+    assert!(route("unix:/run/a").contains("^ unix upstreams are not there yet"));
     refuses(&format!("[upstream.a]\n{servers}\nretries = 2"), "expected 0 to 1");
     refuses(&format!("[upstream.echo]\n{servers}"), "the built-in backend");
     refuses(&format!("[upstream.'a:b']\n{servers}"), "letters, digits");
@@ -278,6 +286,29 @@ fn routes() {
     let hosts = [HostPattern::Exact("a.example".to_owned()), HostPattern::Below("b.example".to_owned())];
     assert_eq!(found.hosts, hosts);
     assert_eq!(found.methods.as_deref(), Some([Method::GET, Method::PUT].as_slice()));
+}
+
+#[test]
+fn a_route_behind_an_auth_endpoint_is_warned_about() {
+    let site = |prefix: &str, path: &str| {
+        let route = format!("[[route]]\npath = \"{path}\"\nupstream = \"echo\"\n");
+        Site::new(&format!("[auth]\nprefix = \"{prefix}\"\n{route}{SMALLEST}"))
+    };
+    for path in ["/api/auth/login/", "/api/auth/login", "/api/auth/token/refresh/", "/api/auth/Me"] {
+        let warnings = site("/api/auth", path).warnings();
+        assert!(warnings.starts_with("warning: no request can take this route\n"), "{path}: {warnings}");
+        assert!(warnings.contains("gateway.toml:4:8"), "{warnings}");
+    }
+    for (prefix, path) in [
+        ("/api/auth", "/api/auth/*"),
+        ("/api/auth", "/api/auth/login/x"),
+        ("/api/auth", "/api/auth/captcha"),
+        ("/auth", "/api/auth/login"),
+        ("off", "/api/auth/login"),
+    ] {
+        let warnings = site(prefix, path).warnings();
+        assert!(!warnings.contains("no request can take"), "{path}: {warnings}");
+    }
 }
 
 #[test]

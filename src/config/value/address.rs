@@ -7,6 +7,10 @@ use super::{FromToml, ToToml, Wrong, parsed};
 impl FromToml for SocketAddr {
     fn from_toml(value: &Spanned<DeValue<'_>>, wrongs: &mut Vec<Wrong>) -> Option<Self> {
         let expected = r#"an address and port such as "0.0.0.0:8443" or "[::]:8443""#;
+        if value.get_ref().as_str() == Some("off") {
+            wrongs.push(Wrong::of_value(value, format!(r#""off" is not there yet; expected {expected}"#)));
+            return None;
+        }
         parsed(value, wrongs, expected, |text| text.parse().ok())
     }
 }

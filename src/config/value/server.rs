@@ -20,8 +20,8 @@ impl Server {
     /// Reads a URL, or tells what is wrong with it.
     pub(in crate::config) fn parse(text: &str) -> Result<Self, String> {
         const EXPECTED: &str = "expected a URL such as \"http://127.0.0.1:3000\"";
-        for later in ["https:", "unix:"] {
-            if text.starts_with(later) {
+        for later in ["https", "unix"] {
+            if text.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(later)) {
                 return Err(format!("{later} upstreams are not there yet; {EXPECTED}"));
             }
         }
