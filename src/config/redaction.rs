@@ -47,7 +47,7 @@ fn walk(path: &[&str], value: &Spanned<DeValue<'_>>, found: &mut Vec<Range<usize
         return;
     }
     match value.get_ref() {
-        DeValue::String(text) if has_credentials(text) => found.push(value.span()),
+        DeValue::String(text) if has_credentials(text) || is_likely_secret(path) => found.push(value.span()),
         DeValue::Array(values) => values.iter().for_each(|value| walk(path, value, found)),
         DeValue::Table(table) => {
             table.iter().for_each(|(key, value)| walk(&[path, &[key.get_ref()]].concat(), value, found));
@@ -151,6 +151,19 @@ fn is_secretive(name: &str) -> bool {
         || ["secret", "password", "inline"].iter().any(|secretive| nearest::is_near(&name, secretive))
 }
 
+/// A text under a name that somebody who means a secret may choose.
+fn is_likely_secret(path: &[&str]) -> bool {
+    match path {
+        [tokens, member, ..] if nearest::is_near(tokens, "tokens") => {
+            *member != "claims"
+                && !TOKEN_RULES.contains(member)
+                && !KEY_RULES.contains(path.last().unwrap_or(member))
+        }
+        [.., name] => LIKELY_SECRETS.contains(&name.to_ascii_lowercase().as_str()),
+        [] => false,
+    }
+}
+
 /// The names in a section's header, or those before the `=` of a line.
 fn names(line: &str) -> impl Iterator<Item = &str> {
     let name = line.split(['=', '#', ']']).next().unwrap_or_default();
@@ -167,7 +180,7 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 
 /// A URL with a user and perhaps a password.
 fn has_credentials(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'))
+    text.split_once("://").is_some_and(|(_, rest)| rest.contains('@') || rest.contains("passw"))
 }
 
 /// Where passwords are spoken of, and none stands; and what it holds.
@@ -175,6 +188,21 @@ const PASSWORD_RULES: ([&str; 2], [&str; 3]) = (["auth", "password"], ["min", "m
 
 /// What a `[[tokens.key]]` holds beside its secret.
 const KEY_RULES: [&str; 3] = ["id", "algorithm", "allow_short"];
+
+/// The texts that `[tokens]` itself holds.
+const TOKEN_RULES: [&str; 8] = [
+    "access_lifetime",
+    "audience",
+    "issuer",
+    "leeway",
+    "refresh_grace",
+    "refresh_lifetime",
+    "session_lifetime",
+    "user_claim",
+];
+
+const LIKELY_SECRETS: [&str; 9] =
+    ["apikey", "api_key", "credential", "credentials", "hmac", "jwt", "pepper", "signing_key", "token"];
 
 /// What a secret is given by.
 const ORIGINS: [&str; 3] = ["env", "file", "inline"];
@@ -207,6 +235,13 @@ mod tests {
             "[tokens.key.secret]\nanything = \"xyzzy\"",
             "[anywhere]\nthing = { inline = \"xyzzy\" }",
             "[anywhere]\nthing = { inlien = \"\"\"\nxyzzy\"\"\" }",
+            "[tokens]\nkey = \"xyzzy\"",
+            "[tokens]\nkeys = [\"xyzzy\"]",
+            "[tokens]\nsigning_key = \"xyzzy\"",
+            "[tokens]\nhmac = \"xyzzy\"",
+            "[auth]\npepper = \"xyzzy\"",
+            "token = \"xyzzy\"",
+            "[store]\nurl = \"postgres://db/x?password=xyzzy\"",
             "[store]\npassword = \"xyzzy\"",
             "[auth]\npassword = \"xyzzy\"",
             "[auth.password]\nadmin = \"xyzzy\"",
