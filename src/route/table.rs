@@ -13,7 +13,7 @@ use super::{
 use crate::dialect::Endpoint;
 
 /// Every route and auth endpoint, the most specific first: auth endpoints, then hosts (exact, below, any), then
-/// paths (exact, the longest prefix), then methods (listed, any).
+/// paths (exact, the longest prefix); of the routes that share both, at most one takes a method.
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
