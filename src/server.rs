@@ -14,6 +14,7 @@ mod drain;
 mod error;
 mod listen;
 mod plain;
+mod reused;
 mod secure;
 mod settings;
 mod stream;

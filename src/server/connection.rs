@@ -31,6 +31,7 @@ use super::{
     Drain, Limits, Protocol,
     activity::Activity,
     counted::counted,
+    reused::reused,
     stream::bounded,
     watchdog::{CLOSING, Order, Patience, Watchdog},
 };
@@ -184,7 +185,7 @@ struct Local {
 
 impl<F: Future<Output = ()> + 'static> Executor<F> for Local {
     fn execute(&self, stream: F) {
-        tokio::task::spawn_local(bounded(stream, self.patience));
+        tokio::task::spawn_local(reused(bounded(stream, self.patience)));
     }
 }
 
