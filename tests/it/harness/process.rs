@@ -5,8 +5,9 @@ use std::{
     ops::Deref,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     thread,
+    time::Duration,
 };
 
 use super::{Client, gateway::complete};
@@ -82,7 +83,17 @@ impl Process {
             .unwrap();
         // Closed early by commands that read nothing.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        // A command that should have failed and runs instead must fail its test, not hang it.
+        let (ended, end) = mpsc::channel::<()>();
+        let pid = child.id().to_string();
+        let guard = thread::spawn(move || {
+            if end.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = Command::new("kill").args(["-9", &pid]).status();
+            }
+        });
         let output = child.wait_with_output().unwrap();
+        drop(ended);
+        guard.join().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
@@ -125,6 +136,9 @@ impl Drop for Process {
         let _ = self.child.wait();
     }
 }
+
+/// What a command that should end by itself gets to do so.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where the line says that clients are heard.
 fn address(line: &str) -> Option<SocketAddr> {
