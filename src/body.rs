@@ -96,11 +96,6 @@ impl<B> Timed<B> {
     pub const fn new(inner: B, limit: Duration) -> Self {
         Self { inner, limit, waiting: None }
     }
-
-    /// The body within.
-    pub const fn inner(&self) -> &B {
-        &self.inner
-    }
 }
 
 impl<B> Body for Timed<B>
