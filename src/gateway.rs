@@ -5,15 +5,20 @@
 
 mod answer;
 mod body;
+mod downstream;
+mod forward;
 mod handle;
+mod handling;
 mod host;
 mod judge;
+mod operate;
 mod operations;
 mod request_id;
 mod snapshot;
 mod trail;
 
 pub use body::ResponseBody;
+pub use downstream::Downstream;
 pub use handle::{Gateway, Shared};
 pub use judge::{Refusal, Verdict, judge};
 pub use operations::Operations;

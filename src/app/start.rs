@@ -24,7 +24,7 @@ use crate::{
     clock::Clock,
     config::Settings,
     dialect::{self, Endpoint},
-    gateway::{BodyLimits, Gateway, Operations, Shared, Snapshot},
+    gateway::{BodyLimits, Downstream, Gateway, Operations, Shared, Snapshot},
     metrics::Metrics,
     password::Passwords,
     proxy::SharedUpstreams,
@@ -104,7 +104,12 @@ impl App {
         let workers = server.start(
             move |_| {
                 let gateway = Gateway::new(&shared, worker_log.as_ref().map(access_log::Handle::worker));
-                move |connection: server::ConnInfo| gateway.connection(connection.peer.ip())
+                move |connection: server::ConnInfo| {
+                    gateway.connection(Downstream {
+                        peer: connection.peer.ip(),
+                        secure: connection.tls.is_some(),
+                    })
+                }
             },
             &metrics,
             &drain,

@@ -4,6 +4,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{Method, Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 
 use super::trail::Trail;
@@ -76,4 +77,16 @@ impl Body for ResponseBody {
             Source::Upstream(body) => body.size_hint(),
         }
     }
+}
+
+/// An answer of our own.
+pub(super) fn own(answer: Response<Bytes>, mut trail: Box<Trail>) -> Response<ResponseBody> {
+    let (mut parts, mut body) = answer.into_parts();
+    trail.status = parts.status.as_u16();
+    if trail.method == Method::HEAD {
+        // The answer says how long it would be, and hyper leaves it to us to send nothing of it over HTTP/2.
+        parts.headers.insert(CONTENT_LENGTH, body.len().into());
+        body = Bytes::new();
+    }
+    Response::from_parts(parts, ResponseBody::own(body, trail))
 }

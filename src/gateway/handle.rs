@@ -2,35 +2,24 @@
 //!
 //! Never here: the verdict (`judge`), sockets.
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    net::IpAddr,
-    pin::Pin,
-    rc::Rc,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{convert::Infallible, future::Future, rc::Rc, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, Request, Response,
-    header::{CONTENT_LENGTH, EXPECT, HOST, USER_AGENT},
-    request::Parts,
+    HeaderName, Request, Response,
+    header::{EXPECT, HOST},
 };
 use http_body::Body;
 use hyper::{
     body::Incoming,
     service::{Service, service_fn},
 };
-use pin_project_lite::pin_project;
 
 use super::{
     answer,
-    body::ResponseBody,
-    host::host,
-    judge::{Verdict, judge, refused},
+    body::{ResponseBody, own},
+    downstream::Downstream,
+    handling::Handling,
+    judge::{Verdict, judge},
     operations::Operations,
     request_id::RequestIds,
     snapshot::Snapshot,
@@ -38,14 +27,11 @@ use super::{
 };
 use crate::{
     access_log::WorkerLog,
-    auth::{AuthService, Caller, Principal, Rejection},
+    auth::AuthService,
     body,
     clock::{Clock, Stopwatch},
-    dialect::{self, Endpoint},
     metrics::{Metrics, RequestCells},
-    net::counted_as,
-    proxy::{ForwardContext, Forwarder, RequestBody, SharedUpstreams, UpstreamBody},
-    route::Destination,
+    proxy::{Forwarder, SharedUpstreams},
 };
 
 /// What all workers share; cheap to clone.
@@ -76,12 +62,12 @@ pub(super) struct Worker {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) log: Option<WorkerLog>,
     pub(super) cells: Arc<RequestCells>,
-    auth: AuthService,
+    pub(super) auth: AuthService,
+    pub(super) operations: Operations,
+    pub(super) control: tokio::runtime::Handle,
+    pub(super) forwarder: Forwarder,
     clock: Clock,
     metrics: Metrics,
-    operations: Operations,
-    control: tokio::runtime::Handle,
-    forwarder: Forwarder,
     request_ids: RequestIds,
 }
 
@@ -117,13 +103,13 @@ impl Gateway {
         Self(worker)
     }
 
-    /// The service of one connection from `client`.
+    /// The service of one connection.
     pub fn connection(
         &self,
-        client: IpAddr,
+        downstream: Downstream,
     ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible> + use<> {
         let worker = Rc::clone(&self.0);
-        service_fn(move |request| Rc::clone(&worker).handle(request, client))
+        service_fn(move |request| Rc::clone(&worker).handle(request, downstream))
     }
 }
 
@@ -144,7 +130,7 @@ impl Worker {
     fn handle(
         self: Rc<Self>,
         request: Request<Incoming>,
-        client: IpAddr,
+        downstream: Downstream,
     ) -> Handling<impl Future<Output = Response<ResponseBody>> + use<>> {
         let started = Stopwatch::start();
         let now = self.clock.now();
@@ -154,7 +140,7 @@ impl Worker {
             worker: Rc::clone(&self),
             time: now,
             started,
-            client,
+            client: downstream.peer,
             request_id: self.request_ids.name(head.headers.get(X_REQUEST_ID)),
             method: head.method.clone(),
             uri: head.uri.clone(),
@@ -177,7 +163,7 @@ impl Worker {
             Verdict::Endpoint(endpoint) => {
                 trail.label = self.metrics.auth_endpoints();
                 let operation = async move {
-                    let answer = self.operate(endpoint, head, incoming, client, &mut trail).await;
+                    let answer = self.operate(endpoint, head, incoming, &mut trail).await;
                     own(answer, trail)
                 };
                 Handling::Boxed { answer: Box::pin(operation) }
@@ -203,160 +189,4 @@ impl Worker {
             }
         }
     }
-
-    /// An auth endpoint: its body is read here, its operation runs on the control plane.
-    async fn operate(
-        &self,
-        endpoint: Endpoint,
-        head: Parts,
-        incoming: Incoming,
-        client: IpAddr,
-        trail: &mut Trail,
-    ) -> Response<Bytes> {
-        let bodies = &self.snapshot.bodies;
-        let body = match body::read(incoming, bodies.auth_size, bodies.auth_deadline).await {
-            Ok(body) => body,
-            Err(error) => return answer::unreadable(&error),
-        };
-        trail.received = body.len() as u64;
-        let operation = match dialect::decode(endpoint, &head.headers, &body) {
-            Ok(operation) => operation,
-            Err(error) => return dialect::undecodable(&error),
-        };
-        let agent = head.headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-        let caller = Caller { address: client, agent: String::from_utf8_lossy(agent).into_owned() };
-        let Some(place) = self.operations.begin(counted_as(client)) else {
-            return dialect::reject(&Rejection::Overloaded);
-        };
-        let auth = self.auth.clone();
-        // A client that goes away drops this wait, and never the operation.
-        let outcome = self.control.spawn(async move {
-            // Held to the end of the operation: the client may be gone long before.
-            let _place = place;
-            auth.run(operation, caller).await
-        });
-        let outcome = outcome.await;
-        match outcome {
-            Ok(Ok(outcome)) => {
-                trail.user = Some(outcome.user().clone());
-                dialect::encode(&outcome)
-            }
-            Ok(Err(rejection)) => {
-                if let Rejection::TokenRejected(refusal) = rejection {
-                    trail.verdict = refused(refusal);
-                }
-                dialect::reject(&rejection)
-            }
-            Err(error) => {
-                tracing::error!(%error, "An operation did not come to its end");
-                answer::failed()
-            }
-        }
-    }
-
-    /// A route: strip, set, send, stream back.
-    async fn forward(
-        self: Rc<Self>,
-        index: usize,
-        principal: Option<Principal>,
-        head: Parts,
-        incoming: Incoming,
-        mut trail: Box<Trail>,
-    ) -> Response<ResponseBody> {
-        let Some(route) = self.snapshot.routes.routes().get(index) else {
-            // The judge has just found it there.
-            return own(answer::failed(), trail);
-        };
-        let body = RequestBody::new(incoming, self.snapshot.bodies.request_idle);
-        trail.upload = Some(body.bytes());
-        // The head moves on, and the host with it.
-        let host = host(&head).unwrap_or_default().to_owned();
-        let request_id = trail.request_id.clone();
-        let context = ForwardContext {
-            principal: principal.as_ref(),
-            client: trail.client,
-            host: &host,
-            request_id: &request_id,
-            strip_credentials: principal.is_some() && !route.forward_token,
-            method_override: self.snapshot.routes.methods_decide(index),
-        };
-        let asked = Stopwatch::start();
-        let forwarded = match route.destination {
-            Destination::Echo => Box::pin(self.forwarder.echo(head, body, context)).await.map(Answer::Own),
-            Destination::Upstream(index) => {
-                trail.upstream = Some(index);
-                let answer = self.forwarder.forward(index, head, body, context).await.map(Answer::Upstream);
-                trail.upstream_duration = Some(asked.elapsed());
-                answer
-            }
-        };
-        if let Some(principal) = principal {
-            trail.token = Some(principal.token());
-            trail.user = Some(principal.into_user());
-        }
-        match forwarded {
-            Ok(Answer::Own(answer)) => own(answer, trail),
-            Ok(Answer::Upstream(answer)) => {
-                let (parts, body) = answer.into_parts();
-                trail.status = parts.status.as_u16();
-                Response::from_parts(parts, ResponseBody::upstream(body, trail))
-            }
-            Err(error) => {
-                tracing::warn!(
-                    request.id = trail.request_id.to_str().unwrap_or_default(),
-                    route.id = route.name,
-                    %error,
-                    "A request could not be forwarded"
-                );
-                own(answer::not_forwarded(&error), trail)
-            }
-        }
-    }
-}
-
-pin_project! {
-    /// A request on its road.
-    #[project = Step]
-    enum Handling<F> {
-        // What few requests need: each would carry the room for it.
-        Boxed {
-            answer: Pin<Box<dyn Future<Output = Response<ResponseBody>>>>,
-        },
-        Forward {
-            #[pin]
-            forward: F,
-        },
-        Refused {
-            answer: Option<Response<ResponseBody>>,
-        },
-    }
-}
-
-impl<F: Future<Output = Response<ResponseBody>>> Future for Handling<F> {
-    type Output = Result<Response<ResponseBody>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            Step::Boxed { answer } => answer.as_mut().poll(cx).map(Ok),
-            Step::Forward { forward } => forward.poll(cx).map(Ok),
-            // Taken once: nobody polls what is ready.
-            Step::Refused { answer } => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
-        }
-    }
-}
-
-enum Answer {
-    Own(Response<Bytes>),
-    Upstream(Response<UpstreamBody>),
-}
-
-fn own(answer: Response<Bytes>, mut trail: Box<Trail>) -> Response<ResponseBody> {
-    let (mut parts, mut body) = answer.into_parts();
-    trail.status = parts.status.as_u16();
-    if trail.method == Method::HEAD {
-        // The answer says how long it would be, and hyper leaves it to us to send nothing of it over HTTP/2.
-        parts.headers.insert(CONTENT_LENGTH, body.len().into());
-        body = Bytes::new();
-    }
-    Response::from_parts(parts, ResponseBody::own(body, trail))
 }

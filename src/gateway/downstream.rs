@@ -1,0 +1,10 @@
+use std::net::IpAddr;
+
+/// What the connection that a request came on says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Downstream {
+    /// The other end of the connection: the client, or a proxy in front of us.
+    pub peer: IpAddr,
+    /// Whether it came over TLS that ended here.
+    pub secure: bool,
+}

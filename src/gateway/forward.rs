@@ -1,0 +1,85 @@
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::{Response, request::Parts};
+use hyper::body::Incoming;
+
+use super::{
+    answer,
+    body::{ResponseBody, own},
+    handle::Worker,
+    host::host,
+    trail::Trail,
+};
+use crate::{
+    auth::Principal,
+    clock::Stopwatch,
+    proxy::{ForwardContext, RequestBody, UpstreamBody},
+    route::Destination,
+};
+
+impl Worker {
+    /// A route: strip, set, send, stream back.
+    pub(super) async fn forward(
+        self: Rc<Self>,
+        index: usize,
+        principal: Option<Principal>,
+        head: Parts,
+        incoming: Incoming,
+        mut trail: Box<Trail>,
+    ) -> Response<ResponseBody> {
+        let Some(route) = self.snapshot.routes.routes().get(index) else {
+            // The judge has just found it there.
+            return own(answer::failed(), trail);
+        };
+        let body = RequestBody::new(incoming, self.snapshot.bodies.request_idle);
+        trail.upload = Some(body.bytes());
+        // The head moves on, and the host with it.
+        let host = host(&head).unwrap_or_default().to_owned();
+        let request_id = trail.request_id.clone();
+        let context = ForwardContext {
+            principal: principal.as_ref(),
+            client: trail.client,
+            host: &host,
+            request_id: &request_id,
+            strip_credentials: principal.is_some() && !route.forward_token,
+            method_override: self.snapshot.routes.methods_decide(index),
+        };
+        let asked = Stopwatch::start();
+        let forwarded = match route.destination {
+            Destination::Echo => Box::pin(self.forwarder.echo(head, body, context)).await.map(Answer::Own),
+            Destination::Upstream(index) => {
+                trail.upstream = Some(index);
+                let answer = self.forwarder.forward(index, head, body, context).await.map(Answer::Upstream);
+                trail.upstream_duration = Some(asked.elapsed());
+                answer
+            }
+        };
+        if let Some(principal) = principal {
+            trail.token = Some(principal.token());
+            trail.user = Some(principal.into_user());
+        }
+        match forwarded {
+            Ok(Answer::Own(answer)) => own(answer, trail),
+            Ok(Answer::Upstream(answer)) => {
+                let (parts, body) = answer.into_parts();
+                trail.status = parts.status.as_u16();
+                Response::from_parts(parts, ResponseBody::upstream(body, trail))
+            }
+            Err(error) => {
+                tracing::warn!(
+                    request.id = trail.request_id.to_str().unwrap_or_default(),
+                    route.id = route.name,
+                    %error,
+                    "A request could not be forwarded"
+                );
+                own(answer::not_forwarded(&error), trail)
+            }
+        }
+    }
+}
+
+enum Answer {
+    Own(Response<Bytes>),
+    Upstream(Response<UpstreamBody>),
+}

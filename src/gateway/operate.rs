@@ -1,0 +1,62 @@
+use bytes::Bytes;
+use http::{HeaderValue, Response, header::USER_AGENT, request::Parts};
+use hyper::body::Incoming;
+
+use super::{answer, handle::Worker, judge::refused, trail::Trail};
+use crate::{
+    auth::{Caller, Rejection},
+    body,
+    dialect::{self, Endpoint},
+    net::counted_as,
+};
+
+impl Worker {
+    /// An auth endpoint: its body is read here, its operation runs on the control plane.
+    pub(super) async fn operate(
+        &self,
+        endpoint: Endpoint,
+        head: Parts,
+        incoming: Incoming,
+        trail: &mut Trail,
+    ) -> Response<Bytes> {
+        let bodies = &self.snapshot.bodies;
+        let body = match body::read(incoming, bodies.auth_size, bodies.auth_deadline).await {
+            Ok(body) => body,
+            Err(error) => return answer::unreadable(&error),
+        };
+        trail.received = body.len() as u64;
+        let operation = match dialect::decode(endpoint, &head.headers, &body) {
+            Ok(operation) => operation,
+            Err(error) => return dialect::undecodable(&error),
+        };
+        let agent = head.headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+        let caller = Caller { address: trail.client, agent: String::from_utf8_lossy(agent).into_owned() };
+        let Some(place) = self.operations.begin(counted_as(trail.client)) else {
+            return dialect::reject(&Rejection::Overloaded);
+        };
+        let auth = self.auth.clone();
+        // A client that goes away drops this wait, and never the operation.
+        let outcome = self.control.spawn(async move {
+            // Held to the end of the operation: the client may be gone long before.
+            let _place = place;
+            auth.run(operation, caller).await
+        });
+        let outcome = outcome.await;
+        match outcome {
+            Ok(Ok(outcome)) => {
+                trail.user = Some(outcome.user().clone());
+                dialect::encode(&outcome)
+            }
+            Ok(Err(rejection)) => {
+                if let Rejection::TokenRejected(refusal) = rejection {
+                    trail.verdict = refused(refusal);
+                }
+                dialect::reject(&rejection)
+            }
+            Err(error) => {
+                tracing::error!(%error, "An operation did not come to its end");
+                answer::failed()
+            }
+        }
+    }
+}
