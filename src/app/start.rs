@@ -321,6 +321,7 @@ fn shared(
     let snapshot = Snapshot {
         routes,
         authenticator,
+        trusted_proxies: settings.trusted_proxies.clone(),
         identity: settings.identity.clone(),
         bodies: BodyLimits {
             request_idle: settings.body.request_idle,

@@ -6,13 +6,14 @@ use super::{
     development,
     settings::{BodyLimits, Settings},
 };
-use crate::{auth, password, proxy, route, server, store, telemetry, token};
+use crate::{auth, net::Networks, password, proxy, route, server, store, telemetry, token};
 
 /// [`Settings`] but for what only `run` may make.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) https: SocketAddr,
     pub(super) workers: NonZeroUsize,
+    pub(super) trusted_proxies: Networks,
     pub(super) certificate: Certificate,
     pub(super) min_version: server::TlsVersion,
     pub(super) limits: server::Limits,
@@ -57,6 +58,7 @@ impl Draft {
                 min_version: self.min_version,
                 limits: self.limits,
             },
+            trusted_proxies: self.trusted_proxies,
             shutdown: self.shutdown,
             store: self.store,
             tokens: token::Settings { keys, ..self.tokens },

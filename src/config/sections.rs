@@ -35,6 +35,7 @@ pub(super) fn read(root: &mut Section<'_, '_, '_>) -> Option<Draft> {
     Some(Draft {
         https: listen.https,
         workers: listen.workers,
+        trusted_proxies: listen.trusted_proxies,
         certificate: tls.certificate?,
         min_version: tls.min_version,
         limits: limits.connections,

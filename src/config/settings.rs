@@ -1,12 +1,14 @@
 use std::{net::SocketAddr, time::Duration};
 
-use crate::{auth, password, proxy, route, server, store, telemetry, token};
+use crate::{auth, net::Networks, password, proxy, route, server, store, telemetry, token};
 
 /// What every room is set up with, finished: no room reads TOML or looks for a file.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The public listener.
     pub server: server::Settings,
+    /// Whose word on the client and its request is believed.
+    pub trusted_proxies: Networks,
     /// How the gateway stops.
     pub shutdown: server::Shutdown,
     /// Where users and sessions are kept.

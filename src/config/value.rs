@@ -5,6 +5,7 @@
 mod address;
 mod choice;
 mod duration;
+mod network;
 mod number;
 mod pairs;
 mod server;

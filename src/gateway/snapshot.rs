@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{auth::Authenticator, proxy::IdentitySettings, route::RouteTable};
+use crate::{auth::Authenticator, net::Networks, proxy::IdentitySettings, route::RouteTable};
 
 /// All that a request is judged by. One request sees one snapshot from its head to its end.
 #[derive(Debug)]
@@ -9,6 +9,8 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// Whose they are.
     pub authenticator: Authenticator,
+    /// Whose word on the client and its request is believed.
+    pub trusted_proxies: Networks,
     /// What the upstream may learn, and what no client may tell it.
     pub identity: IdentitySettings,
     /// Bounds on bodies.

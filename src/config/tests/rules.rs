@@ -96,7 +96,7 @@ fn listeners() {
     refuses("[listen]\nhttps = \"off\"", "expected an address and port");
     refuses("[listen]\nworkers = 0", "expected 1 to 1024");
     refuses("[listen]\nworkers = 1025", "expected 1 to 1024");
-    refuses("[listen]\nplain = \"127.0.0.1:80\"", "expected `https` or `workers`");
+    refuses("[listen]\nplane = \"127.0.0.1:80\"", "expected one of `https`, `workers`, `trusted_proxies`");
     refuses("[admin]\nlisten = \"127.0.0.1:8443\"", "expected another port");
     refuses("[listen]\nhttps = \"127.0.0.1:1\"\n[admin]\nlisten = \"[::]:1\"", "expected another port");
     refuses("[listen]\nhttps = \"off\"", "\"off\" is not there yet; expected an address and port");
