@@ -13,6 +13,7 @@ mod register;
 mod release;
 mod service;
 mod settings;
+mod subprotocol;
 mod throttle;
 
 pub use authenticate::{Authenticator, BearerToken, TokenRefusal};
@@ -21,3 +22,4 @@ pub use operation::{Caller, Credentials, Operation, Outcome, Registration, Rejec
 pub use principal::Principal;
 pub use service::AuthService;
 pub use settings::{Quota, Settings};
+pub use subprotocol::withhold;

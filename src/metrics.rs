@@ -57,6 +57,8 @@ pub struct Numbers {
     pub connections_accepted: Counter,
     /// Connections closed at once because too many were open, in all or from one address.
     pub connections_refused: Counter,
+    /// WebSocket tunnels open now.
+    pub tunnels: Gauge,
     /// TLS handshakes completed.
     pub handshakes: Counter,
     /// TLS handshakes that failed or took too long.

@@ -17,13 +17,16 @@ mod response;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod upstream_body;
+mod websocket;
 
 pub use error::{Awaited, ProxyError};
-pub use forwarder::{Forwarder, SharedUpstreams};
+pub use forwarder::{Forwarded, Forwarder, SharedUpstreams};
 pub use headers::{HeaderRules, remove_hop_by_hop_of_request, remove_hop_by_hop_of_response};
 pub use identity::IdentityHeaders;
 pub use prepare::{ForwardContext, Preparation};
 pub use request_body::{ByteCount, Framing, RequestBody, UploadFailed};
 pub use settings::{Encoding, HostHeader, IdentityHeader, IdentitySettings, IdentityValue, UpstreamSettings};
+pub use tunnel::{Carried, Tunnel, TunnelError};
 pub use upstream_body::UpstreamBody;

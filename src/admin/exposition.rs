@@ -115,10 +115,11 @@ impl Exposition {
         ]
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 5] {
         let numbers = &self.metrics;
         [
             ("connections", "Connections open now", numbers.connections.value()),
+            ("tunnels", "WebSocket tunnels open now", numbers.tunnels.value()),
             ("password_hash_queue", "Password hashes waiting for a thread", numbers.hash_queue.value()),
             ("revocations", "Revocations in memory that are not yet past", numbers.revocations.value()),
             (

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
-use super::principal::Principal;
+use super::{principal::Principal, subprotocol};
 use crate::{
     clock::Timestamp,
     revocation::RevocationList,
@@ -15,15 +15,17 @@ pub struct BearerToken<'r>(&'r str);
 
 impl<'r> BearerToken<'r> {
     /// Reads the credentials from a request's head: scheme in any case, one blank, the token (RFC 6750,
-    /// section 2.1).
+    /// section 2.1). A WebSocket's handshake may offer the token as a subprotocol instead.
     ///
     /// # Errors
     /// [`TokenRefusal::Missing`] without credentials of this scheme, [`TokenRefusal::Malformed`] where they are
-    /// not one word, and where there are two `Authorization` lines: an upstream might choose the other.
+    /// not one word, and where there are two `Authorization` lines, or one and a subprotocol: an upstream might
+    /// choose the other.
     pub fn from_headers(headers: &'r HeaderMap, scheme: &str) -> Result<Self, TokenRefusal> {
+        let offered = subprotocol::offered(headers)?;
         let mut lines = headers.get_all(AUTHORIZATION).iter();
-        let line = lines.next().ok_or(TokenRefusal::Missing)?;
-        if lines.next().is_some() {
+        let Some(line) = lines.next() else { return offered.map(Self).ok_or(TokenRefusal::Missing) };
+        if offered.is_some() || lines.next().is_some() {
             return Err(TokenRefusal::Malformed);
         }
         let text = line.to_str().map_err(|_| TokenRefusal::Malformed)?;

@@ -27,7 +27,7 @@ pub(super) fn read(root: &mut Section<'_, '_, '_>) -> Option<Draft> {
     let identity = root.section("identity", |section| identity::read(section, &tokens.settings));
     let auth = root.section("auth", |section| auth::read(section, &identity));
     let limits = root.section("limits", limits::read);
-    let mut upstreams = upstream::read(root, limits.response_idle);
+    let mut upstreams = upstream::read(root, limits.idle);
     let routes = route::read(root, &mut upstreams, identity.forward_token, auth.prefix.as_deref());
     let admin = root.section("admin", |section| admin::read(section, listen.https));
     let shutdown = root.section("shutdown", shutdown::read);

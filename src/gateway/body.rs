@@ -13,7 +13,8 @@ use crate::{body::BodyError, proxy::UpstreamBody};
 /// The body of any answer. The request's trail ends with it.
 pub struct ResponseBody {
     source: Source,
-    trail: Box<Trail>,
+    /// `None` for the answer that opens a tunnel: the tunnel has the trail.
+    trail: Option<Box<Trail>>,
 }
 
 enum Source {
@@ -30,10 +31,22 @@ impl ResponseBody {
         Self::new(Source::Upstream(body), trail)
     }
 
+    /// No body and no trail.
+    pub(super) const fn empty() -> Self {
+        Self { source: Source::Own(None), trail: None }
+    }
+
     fn new(source: Source, trail: Box<Trail>) -> Self {
-        let mut body = Self { source, trail };
-        body.trail.ended = body.is_end_stream();
+        let mut body = Self { source, trail: Some(trail) };
+        body.note_end();
         body
+    }
+
+    fn note_end(&mut self) {
+        let ended = self.is_end_stream();
+        if let Some(trail) = &mut self.trail {
+            trail.ended = ended;
+        }
     }
 }
 
@@ -52,10 +65,16 @@ impl Body for ResponseBody {
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                this.trail.sent += frame.data_ref().map_or(0, Bytes::len) as u64;
-                this.trail.ended = this.is_end_stream();
+                if let Some(trail) = &mut this.trail {
+                    trail.sent += frame.data_ref().map_or(0, Bytes::len) as u64;
+                }
+                this.note_end();
             }
-            Poll::Ready(None) => this.trail.ended = true,
+            Poll::Ready(None) => {
+                if let Some(trail) = &mut this.trail {
+                    trail.ended = true;
+                }
+            }
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(%error, "An answer broke off");
             }

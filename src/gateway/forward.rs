@@ -14,7 +14,8 @@ use super::{
 use crate::{
     auth::Principal,
     clock::Stopwatch,
-    proxy::{ForwardContext, RequestBody, UpstreamBody},
+    metrics::Metrics,
+    proxy::{ForwardContext, Forwarded, RequestBody, Tunnel, UpstreamBody},
     route::Destination,
 };
 
@@ -50,7 +51,7 @@ impl Worker {
             Destination::Echo => Box::pin(self.forwarder.echo(head, body, context)).await.map(Answer::Own),
             Destination::Upstream(index) => {
                 trail.upstream = Some(index);
-                let answer = self.forwarder.forward(index, head, body, context).await.map(Answer::Upstream);
+                let answer = self.forwarder.forward(index, head, body, context).await.map(Answer::from);
                 trail.upstream_duration = Some(asked.elapsed());
                 answer
             }
@@ -66,6 +67,11 @@ impl Worker {
                 trail.status = parts.status.as_u16();
                 Response::from_parts(parts, ResponseBody::upstream(body, trail))
             }
+            Ok(Answer::Tunnel(answer, tunnel)) => {
+                trail.status = answer.status().as_u16();
+                tokio::task::spawn_local(carry(tunnel, trail));
+                answer.map(|()| ResponseBody::empty())
+            }
             Err(error) => {
                 tracing::warn!(
                     request.id = trail.request_id.to_str().unwrap_or_default(),
@@ -79,7 +85,42 @@ impl Worker {
     }
 }
 
+/// Carries a tunnel's bytes. The drain counts the tunnel by its socket, as any connection, and cuts it at its end.
+async fn carry(tunnel: Tunnel, mut trail: Box<Trail>) {
+    let worker = Rc::clone(&trail.worker);
+    trail.upload = None;
+    worker.metrics.tunnels.increment();
+    let _open = Open(&worker.metrics);
+    let carried = tunnel.run(|carried| {
+        trail.received = carried.up;
+        trail.sent = carried.down;
+    });
+    match carried.await {
+        Ok(()) => trail.ended = true,
+        Err(error) => tracing::debug!(%error, "A tunnel broke off"),
+    }
+}
+
+/// Counts a tunnel until it ends, however it ends.
+struct Open<'m>(&'m Metrics);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.tunnels.decrement();
+    }
+}
+
 enum Answer {
     Own(Response<Bytes>),
+    Tunnel(Response<()>, Tunnel),
     Upstream(Response<UpstreamBody>),
+}
+
+impl From<Forwarded> for Answer {
+    fn from(forwarded: Forwarded) -> Self {
+        match forwarded {
+            Forwarded::Answer(answer) => Self::Upstream(answer),
+            Forwarded::Tunnel(answer, tunnel) => Self::Tunnel(answer, tunnel),
+        }
+    }
 }

@@ -66,8 +66,8 @@ pub(super) struct Worker {
     pub(super) operations: Operations,
     pub(super) control: tokio::runtime::Handle,
     pub(super) forwarder: Forwarder,
+    pub(super) metrics: Metrics,
     clock: Clock,
-    metrics: Metrics,
     request_ids: RequestIds,
 }
 

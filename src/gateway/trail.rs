@@ -1,6 +1,6 @@
 use std::{net::IpAddr, rc::Rc, time::Duration};
 
-use http::{HeaderValue, Method, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::handle::Worker;
 use crate::{
@@ -45,7 +45,10 @@ impl Drop for Trail {
         let duration = self.started.elapsed();
         worker.cells.judged(self.verdict);
         worker.cells.answered(self.label, self.status);
-        worker.cells.duration.observe(duration);
+        // A tunnel lasts for hours, and says nothing of how fast requests are answered.
+        if self.status != StatusCode::SWITCHING_PROTOCOLS.as_u16() {
+            worker.cells.duration.observe(duration);
+        }
         if let Some(upstream) = self.upstream_duration {
             worker.cells.upstream_duration.observe(upstream);
         }

@@ -3,10 +3,12 @@
 //! Never here: which connection a request takes (`pool`), what is sent.
 
 use std::{
-    cell::Cell,
     io::{self, IoSlice},
     pin::Pin,
-    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -32,14 +34,15 @@ use super::{RequestBody, resolve::Server};
 /// An HTTP/1.1 connection. Dropping it closes the socket at once, whatever is still under way on it.
 pub(super) struct Connection {
     sender: SendRequest<RequestBody>,
-    heard: Rc<Cell<bool>>,
+    heard: Arc<AtomicBool>,
     served: bool,
+    released: bool,
     task: AbortHandle,
 }
 
 impl Connection {
     /// Connects to the first address of `server` that answers, within `limit`. Must be called within a local
-    /// runtime: the socket is driven by a task of its own, which keeps `permit` until the socket is closed.
+    /// runtime: the socket is driven by a task of its own. It keeps `permit` until it is closed, as a tunnel too.
     pub(super) async fn open(
         server: &Server,
         limit: Duration,
@@ -49,16 +52,15 @@ impl Connection {
         let stream = connecting.await.unwrap_or_else(|late| Err(late.into()))?;
         // A request is written whole, and a part of a body must not wait for the next one.
         stream.set_nodelay(true)?;
-        let heard = Rc::new(Cell::new(false));
-        let socket = Socket { stream, heard: Rc::clone(&heard) };
+        let heard = Arc::new(AtomicBool::new(false));
+        let socket = Socket { stream, heard: Arc::clone(&heard), _permit: permit };
         let handshake = Builder::new().max_header_size(MAX_RESPONSE_HEAD).handshake(TokioIo::new(socket));
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         let task = spawn_local(async move {
-            let _permit = permit;
             // Whatever goes wrong is told to the request that is under way; an idle connection just ends.
-            let _ = connection.await;
+            let _ = connection.with_upgrades().await;
         });
-        Ok(Self { sender, heard, served: false, task: task.abort_handle() })
+        Ok(Self { sender, heard, served: false, released: false, task: task.abort_handle() })
     }
 
     /// Hands `request` to the connection. The error has it again if nothing of it was sent.
@@ -66,13 +68,13 @@ impl Connection {
         &mut self,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
-        self.heard.set(false);
+        self.heard.store(false, Relaxed);
         self.sender.try_send_request(request)
     }
 
     /// Whether a byte has come since the last [`Self::send`].
     pub(super) fn has_heard(&self) -> bool {
-        self.heard.get()
+        self.heard.load(Relaxed)
     }
 
     /// Whether it has carried a request before this one.
@@ -95,6 +97,11 @@ impl Connection {
         self.sender.is_closed()
     }
 
+    /// Lets go of it: hyper's task hands the socket to whoever it was upgraded for, and ends.
+    pub(super) fn release(mut self) {
+        self.released = true;
+    }
+
     /// Waits until [`Self::is_ready`]; `false` if it is closed instead.
     pub(super) async fn ready(&mut self) -> bool {
         self.sender.ready().await.is_ok()
@@ -104,7 +111,9 @@ impl Connection {
 impl Drop for Connection {
     /// hyper would first send the rest of a body that nobody waits for.
     fn drop(&mut self) {
-        self.task.abort();
+        if !self.released {
+            self.task.abort();
+        }
     }
 }
 
@@ -124,9 +133,12 @@ async fn connect(server: &Server, limit: Duration) -> io::Result<TcpStream> {
 }
 
 /// A socket that notes whether anything came in: only then may a request have been answered.
+///
+/// One thread alone uses it. What it shares is atomic only because a socket that becomes a tunnel must be `Send`.
 struct Socket {
     stream: TcpStream,
-    heard: Rc<Cell<bool>>,
+    heard: Arc<AtomicBool>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl AsyncRead for Socket {
@@ -138,7 +150,7 @@ impl AsyncRead for Socket {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.heard.set(true);
+            self.heard.store(true, Relaxed);
         }
         read
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, request::Parts};
+use http::{Method, Request, Response, StatusCode, request::Parts};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::sleep;
@@ -27,7 +27,9 @@ use super::{
     pool::{Pool, Upstream, Wanted},
     request_body::Upload,
     response::{self, Persistence},
+    tunnel::Tunnel,
     upstream_body::Lease,
+    websocket::Handshake,
 };
 
 /// What all workers share of the upstreams: the caps on connections. Made once; clones share the caps.
@@ -39,6 +41,14 @@ impl SharedUpstreams {
     pub fn new(upstreams: &[UpstreamSettings]) -> Self {
         Self(upstreams.iter().map(|settings| Arc::new(Upstream::new(settings))).collect())
     }
+}
+
+/// What an upstream answered.
+pub enum Forwarded {
+    /// An answer, its body still to be read.
+    Answer(Response<UpstreamBody>),
+    /// It has become a tunnel, as soon as the client has this answer.
+    Tunnel(Response<()>, Tunnel),
 }
 
 /// Forwards the requests of one worker.
@@ -71,7 +81,7 @@ impl Forwarder {
         mut head: Parts,
         body: RequestBody,
         context: ForwardContext<'_>,
-    ) -> Result<Response<UpstreamBody>, ProxyError> {
+    ) -> Result<Forwarded, ProxyError> {
         let Some(pool) = self.pools.get(upstream) else {
             return Err(ProxyError::NoCapacity { upstream: upstream.to_string().into() });
         };
@@ -79,7 +89,11 @@ impl Forwarder {
         if matches!(head.method, Method::CONNECT | Method::TRACE) {
             return Err(ProxyError::MethodRefused);
         }
-        self.preparation.apply(&mut head, &context, host.as_ref(), body.framing());
+        let mut handshake = Handshake::of(&mut head, !body.is_end_stream());
+        let withheld = self.preparation.apply(&mut head, &context, host.as_ref(), body.framing());
+        if let Some(handshake) = &mut handshake {
+            handshake.apply(&mut head.headers, withheld);
+        }
         let body = body.with_trailer_rules(&self.preparation, context.method_override);
         let upload = body.upload();
         let repeatable =
@@ -97,7 +111,7 @@ impl Forwarder {
                 return Err(error.into());
             }
             let mut error = match answer {
-                Some(Ok(response)) => return accept(pool, connection, response),
+                Some(Ok(response)) => return accept(pool, connection, response, handshake),
                 Some(Err(error)) => error,
                 None => {
                     let upstream = Arc::clone(name);
@@ -174,17 +188,34 @@ async fn answer_in_time<F: Future>(
 fn accept(
     pool: &Rc<Pool>,
     connection: Connection,
-    response: Response<Incoming>,
-) -> Result<Response<UpstreamBody>, ProxyError> {
+    mut response: Response<Incoming>,
+    handshake: Option<Handshake>,
+) -> Result<Forwarded, ProxyError> {
     let Upstream { settings, name, .. } = &*pool.upstream;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(handshake) = handshake
+    {
+        let upstream = hyper::upgrade::on(&mut response);
+        let (mut head, _) = response.into_parts();
+        let client = handshake.accept(&mut head).map_err(|fault| no_answer(name, fault))?;
+        connection.release();
+        let tunnel = Tunnel { client, upstream, idle: settings.stream_idle_timeout };
+        return Ok(Forwarded::Tunnel(Response::from_parts(head, ()), tunnel));
+    }
     let (mut head, body) = response.into_parts();
-    let pool = match response::clean(&mut head, &body) {
-        Ok(Persistence::Keep) => Rc::downgrade(pool),
-        Ok(Persistence::Close) => Weak::new(),
-        Err(fault) => return Err(no_answer(name, fault)),
+    let persistence = response::clean(&mut head, &body).map_err(|fault| no_answer(name, fault))?;
+    let pool = match persistence {
+        // Whoever refuses to change the protocol may have taken what followed for the other one.
+        Persistence::Keep if handshake.is_none() => Rc::downgrade(pool),
+        Persistence::Keep | Persistence::Close => Weak::new(),
+    };
+    let idle = if response::is_event_stream(&head.headers) {
+        settings.stream_idle_timeout
+    } else {
+        settings.response_idle_timeout
     };
     let lease = Lease { connection, pool };
-    Ok(Response::from_parts(head, UpstreamBody::new(body, settings.response_idle_timeout, lease)))
+    Ok(Forwarded::Answer(Response::from_parts(head, UpstreamBody::new(body, idle, lease))))
 }
 
 /// A copy of a request without a body.

@@ -155,7 +155,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// The members of a list (RFC 9110, section 5.6.1), whatever bytes they are of.
-fn members(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+pub(super) fn members(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 

@@ -14,7 +14,7 @@ use http::{
 };
 
 use super::{Framing, HeaderRules, IdentityHeaders, IdentitySettings, remove_hop_by_hop_of_request};
-use crate::auth::Principal;
+use crate::auth::{self, Principal};
 
 /// What is known of a request besides its head.
 #[derive(Clone, Copy, Debug)]
@@ -46,20 +46,22 @@ impl Preparation {
     }
 
     /// Makes `head` what the upstream receives. `host` is the upstream's own name for itself, where it wants that
-    /// one; `framing` is the only thing that the framing fields are made from.
+    /// one; `framing` is the only thing that the framing fields are made from. Gives back the subprotocol that was
+    /// the client's token, where it stays here.
     pub fn apply(
         &self,
         head: &mut Parts,
         context: &ForwardContext<'_>,
         host: Option<&HeaderValue>,
         framing: Framing,
-    ) {
+    ) -> Option<HeaderValue> {
         let headers = &mut head.headers;
         remove_hop_by_hop_of_request(headers);
         self.rules.remove_untrusted(headers, context.method_override);
         if context.strip_credentials {
             headers.remove(AUTHORIZATION);
         }
+        let withheld = context.principal.and_then(|_| withhold(headers, !context.strip_credentials));
         // Our own server answers it as soon as the body is read, and two answers would be one too many.
         headers.remove(EXPECT);
         if head.version == Version::HTTP_2 {
@@ -73,6 +75,7 @@ impl Preparation {
         head.version = Version::HTTP_11;
         // They belong to the client's connection; hyper would read some of them as wishes for the upstream's.
         head.extensions.clear();
+        withheld
     }
 
     /// Trailers may say no more than headers: a lenient backend merges the two.
@@ -83,6 +86,19 @@ impl Preparation {
             trailers.remove(name);
         }
     }
+}
+
+/// Takes out the subprotocol that was the client's token: it is none of the upstream's. Where the upstream wants
+/// tokens, it finds this one where all others are.
+fn withhold(headers: &mut HeaderMap, forward_token: bool) -> Option<HeaderValue> {
+    let withheld = auth::withhold(headers)?;
+    if forward_token
+        && let Some((_, token)) = withheld.to_str().ok()?.split_once('.')
+        && let Ok(credentials) = HeaderValue::try_from(format!("Bearer {token}"))
+    {
+        headers.insert(AUTHORIZATION, credentials);
+    }
+    Some(withheld)
 }
 
 /// HTTP/2 may send a cookie in pieces; in HTTP/1.1 it is one line (RFC 9113, section 8.2.3).

@@ -5,7 +5,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Version,
-    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
     response::Parts,
 };
 use http_body::Body;
@@ -45,6 +45,15 @@ pub(super) fn clean(head: &mut Parts, body: &impl Body) -> Result<Persistence, &
     remove_hop_by_hop_of_response(headers);
     head.version = Version::HTTP_11;
     Ok(if persistent { Persistence::Keep } else { Persistence::Close })
+}
+
+/// Whether the answer is a stream of server-sent events, which may be silent for long (HTML, section 9.2).
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let value = value.as_bytes();
+        let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    })
 }
 
 /// Whether the transfer encoding is `chunked` and nothing else; `None` if there is none.

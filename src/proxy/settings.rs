@@ -19,6 +19,8 @@ pub struct UpstreamSettings {
     pub response_timeout: Duration,
     /// Between two reads of the response's body.
     pub response_idle_timeout: Duration,
+    /// Between two reads of server-sent events, and the silence of a tunnel.
+    pub stream_idle_timeout: Duration,
     /// How often a request that provably was not processed is sent again.
     pub retries: u32,
     /// How long an unused connection is kept.

@@ -13,8 +13,16 @@ use crate::{
 pub(super) struct Limits {
     pub(super) connections: server::Limits,
     pub(super) body: BodyLimits,
-    /// Between two reads of an upstream's body.
-    pub(super) response_idle: Duration,
+    pub(super) idle: Idle,
+}
+
+/// For how long an upstream may be silent.
+#[derive(Clone, Copy)]
+pub(super) struct Idle {
+    /// Within an answer.
+    pub(super) response: Duration,
+    /// Within server-sent events, and in a tunnel.
+    pub(super) stream: Duration,
 }
 
 pub(super) fn read(limits: &mut Section<'_, '_, '_>) -> Limits {
@@ -36,6 +44,9 @@ pub(super) fn read(limits: &mut Section<'_, '_, '_>) -> Limits {
             auth_size: limits.take_if("auth_body", Size::kib(64), within(Size(256), Size::kib(16 << 10))).0,
             auth_deadline: limits.take_if("auth_body_timeout", Duration::from_secs(10), positive),
         },
-        response_idle: limits.take_if("response_idle_timeout", Duration::from_mins(1), positive),
+        idle: Idle {
+            response: limits.take_if("response_idle_timeout", Duration::from_mins(1), positive),
+            stream: limits.take_if("stream_idle_timeout", Duration::from_hours(1), positive),
+        },
     }
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::limits::Idle;
 use crate::{
     config::{
         context::Place,
@@ -14,7 +15,7 @@ use crate::{
 /// `[upstream.NAME]`, and the URLs that routes name instead.
 pub(super) struct Upstreams {
     list: Vec<Upstream>,
-    response_idle: Duration,
+    idle: Idle,
 }
 
 struct Upstream {
@@ -25,13 +26,13 @@ struct Upstream {
     is_used: bool,
 }
 
-pub(super) fn read(root: &mut Section<'_, '_, '_>, response_idle: Duration) -> Upstreams {
+pub(super) fn read(root: &mut Section<'_, '_, '_>, idle: Idle) -> Upstreams {
     let list = root.named_sections("upstream", |name, place, upstream| {
         check_name(name, &place, upstream);
-        let settings = read_one(name, upstream, response_idle);
+        let settings = read_one(name, upstream, idle);
         Upstream { name: name.to_owned(), settings, place, is_used: false }
     });
-    Upstreams { list, response_idle }
+    Upstreams { list, idle }
 }
 
 impl Upstreams {
@@ -48,7 +49,7 @@ impl Upstreams {
         }
         if text.contains(':') {
             let server = Server::parse(text).map_err(|hint| ("impossible URL for an upstream", hint))?;
-            let settings = Some(usual(text, server, self.response_idle));
+            let settings = Some(usual(text, server, self.idle));
             let place = Place { key: String::new(), span: 0..0 };
             self.list.push(Upstream { name: text.to_owned(), settings, place, is_used: true });
             return Ok(Destination::Upstream(self.list.len() - 1));
@@ -74,11 +75,7 @@ impl Upstreams {
     }
 }
 
-fn read_one(
-    name: &str,
-    upstream: &mut Section<'_, '_, '_>,
-    response_idle: Duration,
-) -> Option<UpstreamSettings> {
+fn read_one(name: &str, upstream: &mut Section<'_, '_, '_>, idle: Idle) -> Option<UpstreamSettings> {
     let servers: Option<Vec<Server>> =
         upstream.required_if("servers", |servers: &Vec<Server>| match servers.len() {
             0 => Err("expected exactly one".to_owned()),
@@ -88,7 +85,7 @@ fn read_one(
     // The other keys are read even if this one is at fault, so that their faults are reported too.
     let server = servers.and_then(|mut servers| servers.pop());
     let nowhere = Server { host: String::new(), port: 0, authority: String::new() };
-    let usual = usual(name, server.clone().unwrap_or(nowhere), response_idle);
+    let usual = usual(name, server.clone().unwrap_or(nowhere), idle);
     let settings = UpstreamSettings {
         connect_timeout: upstream.take_if("connect_timeout", usual.connect_timeout, positive),
         response_timeout: upstream.take_if("response_timeout", usual.response_timeout, positive),
@@ -102,7 +99,7 @@ fn read_one(
 }
 
 /// What an upstream is that says no more than its server.
-fn usual(name: &str, server: Server, response_idle_timeout: Duration) -> UpstreamSettings {
+fn usual(name: &str, server: Server, idle: Idle) -> UpstreamSettings {
     UpstreamSettings {
         name: name.to_owned(),
         server_host: server.host,
@@ -110,7 +107,8 @@ fn usual(name: &str, server: Server, response_idle_timeout: Duration) -> Upstrea
         authority: server.authority,
         connect_timeout: Duration::from_secs(3),
         response_timeout: Duration::from_secs(30),
-        response_idle_timeout,
+        response_idle_timeout: idle.response,
+        stream_idle_timeout: idle.stream,
         retries: 1,
         idle_timeout: Duration::from_millis(1500),
         connections: 1024,

@@ -75,6 +75,7 @@ fn the_smallest_file_has_the_defaults_of_the_reference() {
     );
     assert_eq!((upstream.idle_timeout, upstream.retries), (Duration::from_millis(1500), 1));
     assert_eq!(upstream.response_idle_timeout, Duration::from_secs(60));
+    assert_eq!(upstream.stream_idle_timeout, Duration::from_secs(3600));
     assert_eq!(
         (upstream.server_host.as_str(), upstream.server_port, upstream.connections),
         ("127.0.0.1", 3000, 1024)

@@ -33,6 +33,7 @@ impl RawUpstream {
             connect_timeout: Duration::from_secs(5),
             response_timeout: PATIENCE,
             response_idle_timeout: PATIENCE,
+            stream_idle_timeout: PATIENCE,
             retries: 1,
             idle_timeout: PATIENCE,
             connections: 64,
@@ -140,7 +141,7 @@ impl Front {
                         forwarder
                             .forward(0, head, body, context())
                             .await
-                            .map(|answer| answer.map(Either::Left))
+                            .map(|answer| answered(answer).map(Either::Left))
                     };
                     let answer = answer.unwrap_or_else(|error| {
                         errors.borrow_mut().push(error);
@@ -157,6 +158,14 @@ impl Front {
             let _ = http.auto_date_header(false).serve_connection(TokioIo::new(server), service).await;
         });
         Self { client: Wire::new(client), errors, counts }
+    }
+}
+
+/// The answer to a request that asked for no tunnel.
+fn answered(forwarded: Forwarded) -> Response<UpstreamBody> {
+    match forwarded {
+        Forwarded::Answer(answer) => answer,
+        Forwarded::Tunnel(..) => panic!("nobody asked for a tunnel"),
     }
 }
 
@@ -183,7 +192,7 @@ pub(super) async fn send(
     target: &str,
 ) -> Result<Response<UpstreamBody>, ProxyError> {
     let (head, ()) = Request::builder().method(method).uri(target).body(()).unwrap().into_parts();
-    in_time(forwarder.forward(0, head, RequestBody::empty(), context())).await
+    in_time(forwarder.forward(0, head, RequestBody::empty(), context())).await.map(answered)
 }
 
 /// Forwards a GET and reads its answer whole.

@@ -7,7 +7,7 @@ mod process;
 mod upstream;
 
 pub use answer::Answer;
-pub use client::{Client, H2, bearer, request};
+pub use client::{Client, H2, Stream, bearer, request};
 pub use gateway::{TestGateway, credentials, registration};
 pub use process::Process;
-pub use upstream::{Upstream, ok};
+pub use upstream::{Recorded, Upstream, ok};
