@@ -14,6 +14,7 @@ pub mod config;
 pub mod dialect;
 pub mod gateway;
 pub mod id;
+pub mod interim;
 pub mod metrics;
 pub mod net;
 pub mod password;

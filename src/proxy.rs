@@ -9,6 +9,7 @@ mod error;
 mod forwarder;
 mod headers;
 mod identity;
+mod informational;
 mod pool;
 mod prepare;
 mod request_body;

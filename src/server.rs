@@ -12,6 +12,7 @@ mod connection;
 mod counted;
 mod drain;
 mod error;
+mod interject;
 mod listen;
 mod plain;
 mod reused;
@@ -36,7 +37,7 @@ pub use settings::{Limits, Settings, Shutdown, TlsVersion};
 pub use worker::Workers;
 
 use self::{admission::Admission, listen::Sockets, secure::Secure};
-use crate::metrics::Metrics;
+use crate::{interim::Interim, metrics::Metrics};
 
 /// The public HTTPS listener, bound and not yet listening.
 #[derive(Debug)]
@@ -100,7 +101,7 @@ impl Server {
 }
 
 /// What is known of a connection before its first request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ConnInfo {
     /// The peer's address; an IPv4 address is never written as IPv6.
     pub peer: SocketAddr,
@@ -110,6 +111,8 @@ pub struct ConnInfo {
     pub protocol: Protocol,
     /// The TLS version that was agreed on; `None` on a plain connection.
     pub tls: Option<TlsVersion>,
+    /// Where interim responses go; `None` where there can be none.
+    pub interim: Option<Interim>,
 }
 
 /// Versions of HTTP, as far as a connection cares.
@@ -119,6 +122,16 @@ pub enum Protocol {
     Http1,
     /// RFC 9113.
     Http2,
+}
+
+impl Protocol {
+    /// Where a connection's interim responses go; none can be written over HTTP/2.
+    fn interim(self) -> Option<Interim> {
+        match self {
+            Self::Http1 => Some(Interim::default()),
+            Self::Http2 => None,
+        }
+    }
 }
 
 #[cfg(test)]

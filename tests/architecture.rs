@@ -33,7 +33,7 @@ const FLOORS: &str = "
      3  auth
      2  revocation
      1  store │ token │ password
-     0  clock, id, net, secret, body, metrics, readiness, access_log
+     0  clock, id, net, secret, body, interim, metrics, readiness, access_log
 ";
 
 /// Rooms that the floors would let meet, and why they do not.

@@ -108,6 +108,7 @@ impl App {
                     gateway.connection(Downstream {
                         peer: connection.peer.ip(),
                         secure: connection.tls.is_some(),
+                        interim: connection.interim,
                     })
                 }
             },

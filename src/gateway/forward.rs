@@ -14,6 +14,7 @@ use super::{
 use crate::{
     auth::Principal,
     clock::Stopwatch,
+    interim::Interim,
     metrics::Metrics,
     proxy::{ForwardContext, Forwarded, RequestBody, Tunnel, UpstreamBody},
     route::Destination,
@@ -25,6 +26,7 @@ impl Worker {
         self: Rc<Self>,
         index: usize,
         principal: Option<Principal>,
+        interim: Option<Interim>,
         head: Parts,
         incoming: Incoming,
         mut trail: Box<Trail>,
@@ -44,6 +46,7 @@ impl Worker {
             host: &host,
             request_id: &request_id,
             strip_credentials: principal.is_some() && !route.forward_token,
+            interim: interim.as_ref(),
             method_override: self.snapshot.routes.methods_decide(index),
         };
         let asked = Stopwatch::start();

@@ -109,7 +109,7 @@ impl Gateway {
         downstream: Downstream,
     ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible> + use<> {
         let worker = Rc::clone(&self.0);
-        service_fn(move |request| Rc::clone(&worker).handle(request, downstream))
+        service_fn(move |request| Rc::clone(&worker).handle(request, downstream.clone()))
     }
 }
 
@@ -171,7 +171,9 @@ impl Worker {
             Verdict::Forward { index, principal, .. } => {
                 trail.label = index;
                 trail.route = Some(index);
-                Handling::Forward { forward: self.forward(index, principal, head, incoming, trail) }
+                Handling::Forward {
+                    forward: self.forward(index, principal, downstream.interim, head, incoming, trail),
+                }
             }
             Verdict::Refuse { refusal, route } => {
                 trail.label = route.unwrap_or(trail.label);

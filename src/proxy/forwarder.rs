@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{Method, Request, Response, StatusCode, Version, request::Parts};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::sleep;
@@ -23,7 +23,7 @@ use super::{
     Awaited, ForwardContext, IdentitySettings, Preparation, ProxyError, RequestBody, UpstreamBody,
     UpstreamSettings,
     connection::Connection,
-    echo,
+    echo, informational,
     pool::{Pool, Upstream, Wanted},
     request_body::Upload,
     response::{self, Persistence},
@@ -31,6 +31,7 @@ use super::{
     upstream_body::Lease,
     websocket::Handshake,
 };
+use crate::interim::Interim;
 
 /// What all workers share of the upstreams: the caps on connections. Made once; clones share the caps.
 #[derive(Clone)]
@@ -89,6 +90,8 @@ impl Forwarder {
         if matches!(head.method, Method::CONNECT | Method::TRACE) {
             return Err(ProxyError::MethodRefused);
         }
+        // HTTP/1.0 knows no interim responses (RFC 9110, section 15.2).
+        let exchange = context.interim.filter(|_| head.version == Version::HTTP_11).map(Interim::open);
         let mut handshake = Handshake::of(&mut head, !body.is_end_stream());
         let withheld = self.preparation.apply(&mut head, &context, host.as_ref(), body.framing());
         if let Some(handshake) = &mut handshake {
@@ -105,7 +108,10 @@ impl Forwarder {
         loop {
             let mut connection = pool.checkout(wanted).await?;
             let spare = (repeatable && retries > 0 && connection.has_served()).then(|| copy(&request));
-            let sent = pin!(connection.send(request));
+            if let Some(exchange) = &exchange {
+                informational::listen(&mut request, exchange);
+            }
+            let sent = pin!(informational::heed(connection.send(request), exchange.as_ref()));
             let answer = answer_in_time(sent, upload.as_deref(), settings.response_timeout).await;
             if let Some(error) = upload.as_ref().and_then(|upload| upload.take_failure()) {
                 return Err(error.into());

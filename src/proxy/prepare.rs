@@ -14,7 +14,10 @@ use http::{
 };
 
 use super::{Framing, HeaderRules, IdentityHeaders, IdentitySettings, remove_hop_by_hop_of_request};
-use crate::auth::{self, Principal};
+use crate::{
+    auth::{self, Principal},
+    interim::Interim,
+};
 
 /// What is known of a request besides its head.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,8 @@ pub struct ForwardContext<'a> {
     pub request_id: &'a HeaderValue,
     /// Whether `Authorization` stays here.
     pub strip_credentials: bool,
+    /// Where interim responses go, where there can be any.
+    pub interim: Option<&'a Interim>,
     /// Whether a route of this host lists methods, so that no header may name another one.
     pub method_override: bool,
 }
@@ -276,6 +281,7 @@ mod tests {
             host: "app.example:8443",
             request_id: &HeaderValue::from_static("r-1"),
             strip_credentials: true,
+            interim: None,
             method_override: true,
         };
         Preparation::new(&settings()).apply(&mut head, &context, host, framing);

@@ -31,10 +31,12 @@ use super::{
     Drain, Limits, Protocol,
     activity::Activity,
     counted::counted,
+    interject::Interjecting,
     reused::reused,
     stream::bounded,
     watchdog::{CLOSING, Order, Patience, Watchdog},
 };
+use crate::interim::Interim;
 
 /// Serves HTTP; one per worker.
 #[derive(Debug)]
@@ -55,7 +57,8 @@ impl Http {
         }
     }
 
-    /// Serves one connection to its end. `activity` is the one that its socket notes.
+    /// Serves one connection to its end. `activity` is the one that its socket notes, `interim` the
+    /// one that its service may speak through.
     ///
     /// Boxed with nothing but the connection in it: an idle connection is little more than this future.
     pub(super) fn serve<T, S, B>(
@@ -63,6 +66,7 @@ impl Http {
         protocol: Protocol,
         io: T,
         activity: Arc<Activity>,
+        interim: Option<Interim>,
         service: S,
     ) -> Pin<Box<dyn Future<Output = ()>>>
     where
@@ -74,10 +78,10 @@ impl Http {
         activity.opened(protocol);
         let this = Rc::clone(self);
         let service = counted(service, Arc::clone(&activity), protocol);
-        let io = TokioIo::new(io);
         match protocol {
             Protocol::Http1 => {
-                let mut connection = this.http1.serve_connection(io, service).with_upgrades();
+                let io = Interjecting::new(io, interim.unwrap_or_default());
+                let mut connection = this.http1.serve_connection(TokioIo::new(io), service).with_upgrades();
                 Box::pin(async move {
                     let timed_out = this
                         .watch(Pin::new(&mut connection), &activity, |connection| {
@@ -92,7 +96,7 @@ impl Http {
                 })
             }
             Protocol::Http2 => {
-                let mut connection = this.http2.serve_connection(io, service);
+                let mut connection = this.http2.serve_connection(TokioIo::new(io), service);
                 Box::pin(async move {
                     this.watch(Pin::new(&mut connection), &activity, |connection| {
                         connection.graceful_shutdown();

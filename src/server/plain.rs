@@ -67,10 +67,17 @@ where
         let Some(permit) = admission.admit(peer.ip()) else { return };
         let Ok(local) = stream.local_addr() else { return };
         let protocol = Protocol::Http1;
-        let service = make_service(ConnInfo { peer, local: canonical(local), protocol, tls: None });
+        let interim = protocol.interim();
+        let service = make_service(ConnInfo {
+            peer,
+            local: canonical(local),
+            protocol,
+            tls: None,
+            interim: interim.clone(),
+        });
         let activity = Arc::new(Activity::new());
         let socket = Tracked::new(stream, Arc::clone(&activity), permit);
-        task::spawn_local(http.serve(protocol, socket, activity, service));
+        task::spawn_local(http.serve(protocol, socket, activity, interim, service));
     })
     .await;
     drain.ended().await;

@@ -110,8 +110,15 @@ impl<W> Secure<W> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (protocol, version) = tls::agreed(stream.get_ref().1);
-        let service = (self.make_service)(ConnInfo { peer, local, protocol, tls: Some(version) });
-        self.http.serve(protocol, stream, activity, service)
+        let interim = protocol.interim();
+        let service = (self.make_service)(ConnInfo {
+            peer,
+            local,
+            protocol,
+            tls: Some(version),
+            interim: interim.clone(),
+        });
+        self.http.serve(protocol, stream, activity, interim, service)
     }
 
     async fn handshake(&self, socket: Tracked<TcpStream>) -> Option<TlsStream<Tracked<TcpStream>>> {

@@ -17,5 +17,6 @@ mod logout;
 mod refresh;
 mod routes;
 mod startup;
+mod streams;
 mod throttles;
 mod websocket;

@@ -181,6 +181,7 @@ pub(super) fn context() -> ForwardContext<'static> {
         host: "app.example",
         request_id: &REQUEST_ID,
         strip_credentials: true,
+        interim: None,
         method_override: false,
     }
 }

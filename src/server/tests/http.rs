@@ -29,7 +29,7 @@ impl Wire {
         let activity = Arc::new(Activity::new());
         let socket = Tracked::new(server, Arc::clone(&activity), permit);
         let http = std::rc::Rc::new(Http::new(limits, &drain));
-        task::spawn_local(http.serve(protocol, socket, activity, backend.clone()));
+        task::spawn_local(http.serve(protocol, socket, activity, protocol.interim(), backend.clone()));
         Self { client, drain, backend }
     }
 
