@@ -372,3 +372,23 @@ fn a_tunnel_holds_its_place_at_the_upstream() {
         1
     );
 }
+
+#[test]
+fn the_drain_waits_for_requests_and_closes_tunnels_at_its_deadline() {
+    let upstream = shouting();
+    let config = format!("[shutdown]\ngrace = \"500ms\"\n{}", upstream.config());
+    let gateway = TestGateway::with(&config);
+    let address = gateway.app().https_addr();
+    let (mut stream, _) = open(&gateway, "/public/ws", &[]);
+    assert_eq!(exchange(&mut stream, "before"), "BEFORE");
+    let began = std::time::Instant::now();
+    let stopped = std::thread::spawn(move || gateway.stop());
+    // Nothing new is accepted as soon as the drain has begun; the tunnel goes on until the deadline.
+    while TcpStream::connect(address).is_ok() {}
+    assert_eq!(exchange(&mut stream, "during"), "DURING");
+    assert!(stream.read_to_end(&mut Vec::new()).is_err(), "cut, not ended");
+    let log = stopped.join().unwrap();
+    assert!(began.elapsed() >= std::time::Duration::from_millis(500));
+    let tunnel = log.iter().find(|line| line["status"] == 101).unwrap();
+    assert_eq!((tunnel["bytes_in"].as_u64(), tunnel["bytes_out"].as_u64()), (Some(12), Some(12)));
+}
