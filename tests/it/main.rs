@@ -18,3 +18,4 @@ mod refresh;
 mod routes;
 mod startup;
 mod throttles;
+mod upstreams;
