@@ -5,6 +5,7 @@
 //! Never here: HTTP, the words of a metric's help text (`admin`).
 
 mod cells;
+mod server_numbers;
 
 use std::{
     ops::Deref,
@@ -12,6 +13,7 @@ use std::{
 };
 
 pub use cells::{Counter, Gauge, Histogram, RequestCells, Verdict};
+pub use server_numbers::ServerNumbers;
 
 /// Everything that is counted. A cheap handle; clones share one set of numbers.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,23 @@ impl Metrics {
     /// The cells of every worker, for whoever sums them.
     pub fn workers(&self) -> Vec<Arc<RequestCells>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The numbers of a server of an upstream: the same ones whenever it is named again.
+    pub fn server(&self, upstream: &str, server: &str) -> Arc<ServerNumbers> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = servers.iter().find(|known| known.upstream == upstream && known.server == server);
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        let numbers = Arc::new(ServerNumbers::new(upstream, server));
+        servers.push(Arc::clone(&numbers));
+        numbers
+    }
+
+    /// The numbers of every upstream's servers.
+    pub fn servers(&self) -> Vec<Arc<ServerNumbers>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -90,6 +109,7 @@ pub struct Numbers {
     /// Access log lines dropped because their writer could not keep up.
     pub log_lines_dropped: Counter,
     workers: Mutex<Vec<Arc<RequestCells>>>,
+    servers: Mutex<Vec<Arc<ServerNumbers>>>,
 }
 
 impl Numbers {

@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::BuildInfo;
+use super::{BuildInfo, upstreams};
 use crate::metrics::{Histogram, Metrics, RequestCells, Verdict};
 
 /// Reads the numbers at each scrape.
@@ -39,6 +39,7 @@ impl Collector for Exposition {
             "From forwarding to the head of the upstream's answer",
             workers.iter().map(|cells| &cells.upstream_duration),
         )?;
+        upstreams::encode(&mut encoder, &self.metrics.servers())?;
         for (name, help, value) in self.counters() {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
@@ -169,4 +170,4 @@ fn encode_durations<'a>(
 }
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-const WITHOUT_EXEMPLAR: Option<&Exemplar<NoLabelSet, u64>> = None;
+pub(super) const WITHOUT_EXEMPLAR: Option<&Exemplar<NoLabelSet, u64>> = None;

@@ -16,7 +16,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{error::StartError, signal};
+use super::{error::StartError, health::HealthThread, signal};
 use crate::{
     access_log::{self, AccessLog, Sink},
     admin::{Admin, BuildInfo},
@@ -59,6 +59,7 @@ pub struct App {
     workers: Workers,
     admin_workers: Workers,
     feed: FeedThread,
+    health: Option<HealthThread>,
     store: Store,
     access_log: Option<AccessLog>,
     control: Runtime,
@@ -94,7 +95,8 @@ impl App {
         let feed = FeedThread::start(feed).map_err(StartError::Resources)?;
         readiness.set_store_read(true);
 
-        let upstreams = SharedUpstreams::new(&settings.upstreams);
+        let upstreams = SharedUpstreams::new(&settings.upstreams, &metrics);
+        let health = HealthThread::start(upstreams.health_checks()).map_err(StartError::Resources)?;
         let shared =
             shared(&settings, routes, &store, revocations, upstreams, &metrics, &io.clock, &control)?;
         let access_log = start_access_log(&settings, io, &metrics)?;
@@ -143,6 +145,7 @@ impl App {
             workers,
             admin_workers,
             feed,
+            health,
             store,
             access_log,
             control,
@@ -216,6 +219,7 @@ impl App {
         let joined = self.workers.join();
         drop(self.admin_workers.join());
         drop(self.feed);
+        drop(self.health);
         // After the workers: the last lines are theirs.
         drop(self.access_log);
         // Operations that were begun are finished before the store closes.

@@ -112,6 +112,19 @@ impl<'c, 'd> Section<'_, 'c, 'd> {
         self.child(table, span, path, header, read)
     }
 
+    /// As [`Self::section`], where the file has `key` at all.
+    pub(super) fn optional_section<R>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section<'_, 'c, 'd>) -> R,
+    ) -> Option<R> {
+        if !self.has(key) {
+            self.context.record.absent(self.record, key);
+            return None;
+        }
+        Some(self.section(key, read))
+    }
+
     /// Reads each table of the array `key` with `read`; `None` where it is something else.
     pub(super) fn sections<R>(
         &mut self,

@@ -19,7 +19,7 @@ use toml::{Spanned, de::DeValue};
 pub(super) use self::{
     choice::Choice,
     pairs::{Pair, Pairs},
-    server::Server,
+    server::{Server, ServerPlace},
     size::Size,
     text::{HeaderText, MethodText, Written},
 };

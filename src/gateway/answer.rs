@@ -1,5 +1,7 @@
 //! The gateway's own words: what it answers when no dialect and no upstream does.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
@@ -42,10 +44,11 @@ pub(super) fn not_forwarded(error: &ProxyError) -> Response<Bytes> {
             text(StatusCode::BAD_GATEWAY, "The backend cannot be reached or gave no valid answer.")
         }
         ProxyError::MethodRefused => text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed."),
-        ProxyError::NoCapacity { .. } => {
-            let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "The backend is too busy, try again.");
-            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-            answer
+        ProxyError::NoCapacity { .. } | ProxyError::ShareUsed { .. } => {
+            later("The backend is too busy, try again.", Duration::from_secs(1))
+        }
+        ProxyError::NoHealthyServer { retry_after, .. } => {
+            later("The backend is not available.", *retry_after)
         }
         ProxyError::RequestBody(error) => unreadable(error),
         ProxyError::Timeout { .. } => {
@@ -66,6 +69,14 @@ pub(super) fn unreadable(error: &BodyError) -> Response<Bytes> {
 /// Words that something went wrong here.
 pub(super) fn failed() -> Response<Bytes> {
     text(StatusCode::INTERNAL_SERVER_ERROR, "Internal error.")
+}
+
+/// 503. `Retry-After` knows whole seconds alone (RFC 9110, section 10.2.3).
+fn later(detail: &'static str, retry_after: Duration) -> Response<Bytes> {
+    let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, detail);
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    answer
 }
 
 fn text(status: StatusCode, detail: &'static str) -> Response<Bytes> {

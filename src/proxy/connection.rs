@@ -1,17 +1,8 @@
 //! One connection to an upstream's server.
 //!
-//! Never here: which connection a request takes (`pool`), what is sent.
+//! Never here: which connection a request takes (`pool`, `stack`), what is sent.
 
-use std::{
-    io::{self, IoSlice},
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::{
@@ -22,45 +13,60 @@ use hyper::{
     },
 };
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    sync::OwnedSemaphorePermit,
-    task::{AbortHandle, spawn_local},
-};
+use tokio::task::{AbortHandle, spawn_local};
 
-use super::{RequestBody, resolve::Server};
+use super::{
+    RequestBody,
+    dial::{Dialled, Way},
+    resolve::Names,
+    server::Permit,
+    share::Hold,
+    transport::{Slot, Transport},
+};
 
 /// An HTTP/1.1 connection. Dropping it closes the socket at once, whatever is still under way on it.
 pub(super) struct Connection {
     sender: SendRequest<RequestBody>,
-    heard: Arc<AtomicBool>,
+    slot: Arc<Slot>,
     served: bool,
     released: bool,
     task: AbortHandle,
+    peer: Option<SocketAddr>,
+    generation: u64,
+    /// The index of its server.
+    pub(super) server: usize,
+    /// What the request that it carries counts as; `None` while it is idle.
+    pub(super) hold: Option<Hold>,
 }
 
 impl Connection {
-    /// Connects to the first address of `server` that answers, within `limit`. Must be called within a local
-    /// runtime: the socket is driven by a task of its own. It keeps `permit` until it is closed, as a tunnel too.
-    pub(super) async fn open(
-        server: &Server,
-        limit: Duration,
-        permit: OwnedSemaphorePermit,
-    ) -> io::Result<Self> {
-        let connecting = tokio::time::timeout(limit, connect(server, limit));
-        let stream = connecting.await.unwrap_or_else(|late| Err(late.into()))?;
-        // A request is written whole, and a part of a body must not wait for the next one.
-        stream.set_nodelay(true)?;
-        let heard = Arc::new(AtomicBool::new(false));
-        let socket = Socket { stream, heard: Arc::clone(&heard), _permit: permit };
-        let handshake = Builder::new().max_header_size(MAX_RESPONSE_HEAD).handshake(TokioIo::new(socket));
+    /// Connects within `limit`. Must be called within a local runtime: the socket is driven by a task of its own,
+    /// and keeps `permit` until it is closed, as a tunnel too.
+    ///
+    /// # Errors
+    /// As [`Way::dial`] has it.
+    pub(super) async fn open(way: &Way, limit: Duration, permit: Option<Permit>) -> io::Result<Self> {
+        let Dialled { stream, peer, generation } = way.dial(limit).await?;
+        let slot = Slot::new(permit);
+        let transport = TokioIo::new(Transport::new(stream, Arc::clone(&slot)));
+        let handshake = Builder::new().max_header_size(MAX_RESPONSE_HEAD).handshake(transport);
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         let task = spawn_local(async move {
             // Whatever goes wrong is told to the request that is under way; an idle connection just ends.
             let _ = connection.with_upgrades().await;
         });
-        Ok(Self { sender, heard, served: false, released: false, task: task.abort_handle() })
+        let task = task.abort_handle();
+        Ok(Self {
+            sender,
+            slot,
+            served: false,
+            released: false,
+            task,
+            peer,
+            generation,
+            server: 0,
+            hold: None,
+        })
     }
 
     /// Hands `request` to the connection. The error has it again if nothing of it was sent.
@@ -68,13 +74,13 @@ impl Connection {
         &mut self,
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> + use<> {
-        self.heard.store(false, Relaxed);
+        self.slot.forget();
         self.sender.try_send_request(request)
     }
 
     /// Whether a byte has come since the last [`Self::send`].
     pub(super) fn has_heard(&self) -> bool {
-        self.heard.load(Relaxed)
+        self.slot.has_heard()
     }
 
     /// Whether it has carried a request before this one.
@@ -98,13 +104,27 @@ impl Connection {
     }
 
     /// Lets go of it: hyper's task hands the socket to whoever it was upgraded for, and ends.
-    pub(super) fn release(mut self) {
+    /// The socket keeps its place among the server's connections, and what is given back the client's share.
+    pub(super) fn release(mut self) -> Option<Hold> {
         self.released = true;
+        self.hold.take()
     }
 
     /// Waits until [`Self::is_ready`]; `false` if it is closed instead.
     pub(super) async fn ready(&mut self) -> bool {
         self.sender.ready().await.is_ok()
+    }
+
+    /// Whether its server's name still leads where it leads.
+    pub(super) fn is_current(&mut self, names: &Names) -> bool {
+        let generation = names.generation();
+        if self.generation != generation {
+            if !self.peer.is_some_and(|peer| names.contains(peer)) {
+                return false;
+            }
+            self.generation = generation;
+        }
+        true
     }
 }
 
@@ -114,71 +134,6 @@ impl Drop for Connection {
         if !self.released {
             self.task.abort();
         }
-    }
-}
-
-async fn connect(server: &Server, limit: Duration) -> io::Result<TcpStream> {
-    let addresses = server.addresses().await?;
-    // An address that swallows everything must leave time for the next one.
-    let share = limit / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match tokio::time::timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = error,
-            Err(late) => last = late.into(),
-        }
-    }
-    Err(last)
-}
-
-/// A socket that notes whether anything came in: only then may a request have been answered.
-///
-/// One thread alone uses it. What it shares is atomic only because a socket that becomes a tunnel must be `Send`.
-struct Socket {
-    stream: TcpStream,
-    heard: Arc<AtomicBool>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.heard.store(true, Relaxed);
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Never here: statuses and words of answers (`gateway`).
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use crate::body::BodyError;
 
@@ -27,6 +27,14 @@ pub enum ProxyError {
         /// The upstream's name.
         upstream: Arc<str>,
     },
+    /// The health checks of every server fail: 503.
+    #[error("no server of the upstream `{upstream}` is healthy")]
+    NoHealthyServer {
+        /// The upstream's name.
+        upstream: Arc<str>,
+        /// When that may have changed.
+        retry_after: Duration,
+    },
     /// The client's own body broke off or came too slowly; the upstream is not to blame.
     #[error("the request's body failed: {0}")]
     RequestBody(#[from] BodyError),
@@ -37,6 +45,12 @@ pub enum ProxyError {
         upstream: Arc<str>,
         /// What was wrong.
         cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server is busy, and the client's address has its share of its connections: 503.
+    #[error("the client holds its share of the busy upstream `{upstream}`")]
+    ShareUsed {
+        /// The upstream's name.
+        upstream: Arc<str>,
     },
     /// Neither a connection nor the head of an answer came in time: 504.
     #[error("the upstream `{upstream}` did not {awaited} in time")]

@@ -14,33 +14,51 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Version, request::Parts};
+use http::{Method, Request, Response, StatusCode, Version, header::HOST, request::Parts};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::sleep;
 
 use super::{
-    Awaited, ForwardContext, IdentitySettings, Preparation, ProxyError, RequestBody, UpstreamBody,
-    UpstreamSettings,
+    Awaited, ForwardContext, HealthChecks, IdentitySettings, Preparation, ProxyError, RequestBody,
+    UpstreamBody, UpstreamSettings,
     connection::Connection,
     echo, informational,
-    pool::{Pool, Upstream, Wanted},
+    pool::{Attempts, Pool},
     request_body::Upload,
+    resolve::{LookUp, Names},
     response::{self, Persistence},
+    server::Upstream,
     tunnel::Tunnel,
     upstream_body::Lease,
     websocket::Handshake,
 };
-use crate::interim::Interim;
+use crate::{interim::Interim, metrics::Metrics};
 
-/// What all workers share of the upstreams: the caps on connections. Made once; clones share the caps.
+/// What all workers share of the upstreams: the caps on connections, what is known of the servers. Made once; clones
+/// share it.
 #[derive(Clone)]
 pub struct SharedUpstreams(Arc<[Arc<Upstream>]>);
 
 impl SharedUpstreams {
-    /// The upstreams in the order of the configuration.
-    pub fn new(upstreams: &[UpstreamSettings]) -> Self {
-        Self(upstreams.iter().map(|settings| Arc::new(Upstream::new(settings))).collect())
+    /// The upstreams in the order of the configuration, counted in `metrics`.
+    pub fn new(upstreams: &[UpstreamSettings], metrics: &Metrics) -> Self {
+        Self::with_look_up(upstreams, metrics, &Names::system())
+    }
+
+    /// As [`Self::new`], with another way to look names up.
+    pub(super) fn with_look_up(upstreams: &[UpstreamSettings], metrics: &Metrics, look_up: &LookUp) -> Self {
+        let upstream = |settings| Arc::new(Upstream::new(settings, look_up, metrics));
+        Self(upstreams.iter().map(upstream).collect())
+    }
+
+    /// The checks of the servers that are to be watched. To be run once.
+    pub fn health_checks(&self) -> HealthChecks {
+        let servers = self
+            .0
+            .iter()
+            .flat_map(|upstream| upstream.servers.iter().map(|server| (&upstream.settings, server)));
+        HealthChecks::new(servers)
     }
 }
 
@@ -71,7 +89,8 @@ impl Forwarder {
     /// Sends a request to the upstream of that index and returns its answer, the body still to be read.
     ///
     /// It is sent again, at most `retries` times, when nothing of it had been sent, or when it is a GET, HEAD or
-    /// OPTIONS without a body and a connection that had served before turned out dead before a byte of an answer.
+    /// OPTIONS without a body and a connection that had served before turned out dead before a byte of an answer;
+    /// then to another server, if there is one. Never after a timeout.
     /// Dropped before it is ready, it closes its connection.
     ///
     /// # Errors
@@ -86,14 +105,14 @@ impl Forwarder {
         let Some(pool) = self.pools.get(upstream) else {
             return Err(ProxyError::NoCapacity { upstream: upstream.to_string().into() });
         };
-        let Upstream { settings, name, host, .. } = &*pool.upstream;
+        let Upstream { settings, name, .. } = &*pool.upstream;
         if matches!(head.method, Method::CONNECT | Method::TRACE) {
             return Err(ProxyError::MethodRefused);
         }
         // HTTP/1.0 knows no interim responses (RFC 9110, section 15.2).
         let exchange = context.interim.filter(|_| head.version == Version::HTTP_11).map(Interim::open);
         let mut handshake = Handshake::of(&mut head, !body.is_end_stream());
-        let withheld = self.preparation.apply(&mut head, &context, host.as_ref(), body.framing());
+        let withheld = self.preparation.apply(&mut head, &context, None, body.framing());
         if let Some(handshake) = &mut handshake {
             handshake.apply(&mut head.headers, withheld);
         }
@@ -103,11 +122,13 @@ impl Forwarder {
             body.is_end_stream() && matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
 
         let mut request = Request::from_parts(head, body);
-        let mut wanted = Wanted::Any;
-        let mut retries = settings.retries;
+        let mut attempts = Attempts::new(settings.retries);
         loop {
-            let mut connection = pool.checkout(wanted).await?;
-            let spare = (repeatable && retries > 0 && connection.has_served()).then(|| copy(&request));
+            let mut connection = pool.checkout(context.client, &mut attempts).await?;
+            if let Some(host) = pool.host(&connection) {
+                request.headers_mut().insert(HOST, host.clone());
+            }
+            let spare = (repeatable && attempts.remain() && connection.has_served()).then(|| copy(&request));
             if let Some(exchange) = &exchange {
                 informational::listen(&mut request, exchange);
             }
@@ -126,11 +147,9 @@ impl Forwarder {
             };
             let again = error.take_message().or(spare.filter(|_| !connection.has_heard()));
             request = match again {
-                Some(request) if retries > 0 => request,
+                Some(request) if pool.again(&connection, &mut attempts) => request,
                 _ => return Err(no_answer(name, error.into_error())),
             };
-            retries -= 1;
-            wanted = Wanted::New;
         }
     }
 
@@ -204,8 +223,8 @@ fn accept(
         let upstream = hyper::upgrade::on(&mut response);
         let (mut head, _) = response.into_parts();
         let client = handshake.accept(&mut head).map_err(|fault| no_answer(name, fault))?;
-        connection.release();
-        let tunnel = Tunnel { client, upstream, idle: settings.stream_idle_timeout };
+        let hold = connection.release();
+        let tunnel = Tunnel { client, upstream, idle: settings.stream_idle_timeout, _hold: hold };
         return Ok(Forwarded::Tunnel(Response::from_parts(head, ()), tunnel));
     }
     let (mut head, body) = response.into_parts();

@@ -1,130 +1,131 @@
-//! The connections of one worker to one upstream: a stack, the warmest on top.
+//! Which server of an upstream a request goes to, and where it goes next.
 //!
-//! A connection holds its permit for life, idle or not, so that the number of sockets is capped over all workers
-//! and a request on a warm connection touches nothing that workers share. Whoever finds no permit free waits for
-//! one, or for a connection of its own worker to come back, or for another worker to give up an idle one.
-//! Never here: what is sent, when a request is sent again.
+//! Round robin, per worker, over the servers that nothing is known against. Nothing here is written by two workers.
+//! Never here: what is sent, connections (`stack`), what is known of a server (`standing`).
 
 use std::{
-    cell::{Cell, RefCell},
-    io,
-    pin::pin,
+    cell::Cell,
+    net::IpAddr,
     rc::{Rc, Weak},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use http::HeaderValue;
-use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    task::spawn_local,
-    time::timeout,
+use tokio::{task::spawn_local, time::timeout};
+
+use super::{
+    ProxyError,
+    connection::Connection,
+    server::Upstream,
+    share::Client,
+    stack::{Stack, Wanted},
+    standing::Trust,
 };
-
-use super::{Awaited, HostHeader, ProxyError, UpstreamSettings, connection::Connection, resolve::Server};
-use crate::clock::Stopwatch;
-
-/// What all workers share of one upstream.
-pub(super) struct Upstream {
-    pub(super) settings: UpstreamSettings,
-    pub(super) name: Arc<str>,
-    /// What `Host` says, where it does not say what the client sent.
-    pub(super) host: Option<HeaderValue>,
-    server: Server,
-    permits: Arc<Semaphore>,
-    /// Requests that wait for a connection, in all workers.
-    waiting: AtomicUsize,
-    wanted: Notify,
-}
-
-impl Upstream {
-    pub(super) fn new(settings: &UpstreamSettings) -> Self {
-        let host = (settings.host == HostHeader::Upstream).then(|| {
-            // An authority that was read from a URL is a legal value.
-            HeaderValue::from_str(&settings.authority).unwrap_or_else(|_| HeaderValue::from_static(""))
-        });
-        Self {
-            name: settings.name.as_str().into(),
-            host,
-            server: Server::new(&settings.server_host, settings.server_port),
-            permits: Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS))),
-            waiting: AtomicUsize::new(0),
-            wanted: Notify::new(),
-            settings: settings.clone(),
-        }
-    }
-}
-
-/// Which connection a request may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// The warmest.
-    Any,
-    /// A new one if at all possible: an old one has just turned out dead, and its neighbours may be too.
-    New,
-}
 
 /// One worker's connections to one upstream.
 pub(super) struct Pool {
     pub(super) upstream: Arc<Upstream>,
-    idle: RefCell<Vec<Idle>>,
-    /// Requests of this worker that wait for a connection.
-    waiting: Cell<usize>,
-    returned: Notify,
+    stacks: Box<[Stack]>,
+    /// Where the next round begins.
+    next: Cell<usize>,
 }
 
-struct Idle {
-    connection: Connection,
-    since: Stopwatch,
+/// How often a request may still be sent, and where not.
+pub(super) struct Attempts {
+    left: u32,
+    /// The server that it failed at.
+    failed_at: Option<usize>,
+}
+
+impl Attempts {
+    /// The first one and `retries` more.
+    pub(super) const fn new(retries: u32) -> Self {
+        Self { left: retries, failed_at: None }
+    }
+
+    /// Whether there is another one.
+    pub(super) const fn remain(&self) -> bool {
+        self.left > 0
+    }
+}
+
+/// A server, and which of its connections.
+#[derive(Clone, Copy)]
+struct Choice {
+    server: usize,
+    wanted: Wanted,
 }
 
 impl Pool {
     /// An empty pool, and the task that keeps it tidy until the pool is dropped. Must be called within a local
     /// runtime.
     pub(super) fn new(upstream: Arc<Upstream>) -> Rc<Self> {
+        let settings = &upstream.settings;
+        let servers = upstream.servers.iter().enumerate();
+        let stacks = servers.map(|(index, server)| {
+            Stack::new(Arc::clone(server), index, settings.connect_timeout, settings.idle_timeout)
+        });
         let pool = Rc::new(Self {
-            idle: RefCell::default(),
-            waiting: Cell::new(0),
-            returned: Notify::new(),
+            stacks: stacks.collect(),
+            next: Cell::new(upstream.pools.fetch_add(1, Ordering::Relaxed)),
             upstream: Arc::clone(&upstream),
         });
         spawn_local(sweep(Rc::downgrade(&pool), upstream));
         pool
     }
 
-    /// A connection for one request; waits for a free one no longer than `connect_timeout`, and as long again for a
-    /// new one to be accepted.
+    /// A connection for one request of `client`. A server that cannot be connected to uses up one of `attempts`,
+    /// and another one is asked; one that is too slow to accept ends the search.
     ///
     /// # Errors
-    /// [`ProxyError::Connect`], [`ProxyError::NoCapacity`], [`ProxyError::Timeout`].
-    pub(super) async fn checkout(&self, wanted: Wanted) -> Result<Connection, ProxyError> {
-        // Whoever waits was here first.
-        if wanted == Wanted::Any
-            && self.waiting.get() == 0
-            && let Some(connection) = self.pop()
+    /// [`ProxyError::Connect`], [`ProxyError::NoCapacity`], [`ProxyError::NoHealthyServer`],
+    /// [`ProxyError::ShareUsed`], [`ProxyError::Timeout`].
+    pub(super) async fn checkout(
+        &self,
+        client: IpAddr,
+        attempts: &mut Attempts,
+    ) -> Result<Connection, ProxyError> {
+        // The seed of the first server serves for all of them.
+        let Some(client) = self.stacks.first().map(|stack| stack.server.shares.client(client)) else {
+            return Err(self.no_healthy_server());
+        };
+        let choice = self.choose(client, attempts.failed_at)?;
+        if choice.wanted == Wanted::Any
+            && let Some(connection) = self.stacks.get(choice.server).and_then(|stack| stack.take(client))
         {
             return Ok(connection);
         }
         // Boxed, as what a new connection needs is large, and every request would carry the room for it.
-        Box::pin(self.acquire(wanted)).await
+        Box::pin(self.acquire(choice, client, attempts)).await
+    }
+
+    /// What `Host` says on that connection, where it does not say what the client sent.
+    pub(super) fn host(&self, connection: &Connection) -> Option<&HeaderValue> {
+        self.stacks.get(connection.server)?.host.as_ref()
+    }
+
+    /// Whether a request that `connection` has failed may be sent once more; it then goes elsewhere if it can.
+    pub(super) fn again(&self, connection: &Connection, attempts: &mut Attempts) -> bool {
+        self.use_up(connection.server, attempts)
     }
 
     /// Takes a connection back once its exchange is over.
     pub(super) fn give_back(self: &Rc<Self>, mut connection: Connection) {
+        let Some(stack) = self.stacks.get(connection.server) else { return };
         connection.set_served();
+        stack.end(&mut connection);
         if connection.is_ready() {
-            self.keep(connection);
+            stack.keep(connection);
         } else if !connection.is_closed() {
             // The answer came before the whole request had been sent.
             let pool = Rc::downgrade(self);
             spawn_local(async move {
                 if timeout(SETTLING_TIME, connection.ready()).await == Ok(true)
                     && let Some(pool) = pool.upgrade()
+                    && let Some(stack) = pool.stacks.get(connection.server)
                 {
-                    pool.keep(connection);
+                    stack.keep(connection);
                 }
             });
         }
@@ -133,115 +134,81 @@ impl Pool {
     /// Connections that wait for a request.
     #[cfg(test)]
     pub(super) fn idle(&self) -> usize {
-        self.idle.borrow().len()
+        self.stacks.iter().map(Stack::idle).sum()
     }
 
-    fn keep(&self, connection: Connection) {
-        let waiting_here = self.waiting.get() > 0;
-        if !waiting_here && self.upstream.waiting.load(Ordering::Relaxed) > 0 {
-            // Another worker's request waits for the permit that this connection holds.
-            return;
-        }
-        self.idle.borrow_mut().push(Idle { connection, since: Stopwatch::start() });
-        if waiting_here {
-            self.returned.notify_one();
-        }
-    }
-
-    fn pop(&self) -> Option<Connection> {
-        let mut idle = self.idle.borrow_mut();
-        while let Some(Idle { connection, since }) = idle.pop() {
-            if since.elapsed() >= self.upstream.settings.idle_timeout {
-                // What lies below is older still.
-                idle.clear();
-                return None;
+    async fn acquire(
+        &self,
+        mut choice: Choice,
+        client: Client,
+        attempts: &mut Attempts,
+    ) -> Result<Connection, ProxyError> {
+        loop {
+            let Some(stack) = self.stacks.get(choice.server) else { return Err(self.no_healthy_server()) };
+            let error = match stack.acquire(choice.wanted, client).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            // Nothing was sent. A second question to the same server would get the same answer.
+            let has_others = self.stacks.len() > 1;
+            if !(matches!(error, ProxyError::Connect { .. })
+                && has_others
+                && self.use_up(choice.server, attempts))
+            {
+                return Err(error);
             }
-            if !connection.is_closed() {
-                return Some(connection);
-            }
+            choice = match self.choose(client, attempts.failed_at) {
+                Ok(next) if next.server != choice.server => next,
+                _ => return Err(error),
+            };
         }
-        None
     }
 
-    async fn acquire(&self, wanted: Wanted) -> Result<Connection, ProxyError> {
-        let permit = match Arc::clone(&self.upstream.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => match self.wait(wanted).await? {
-                Found::Connection(connection) => return Ok(connection),
-                Found::Permit(permit) => permit,
-            },
-        };
-        self.open(permit).await
-    }
-
-    async fn open(&self, permit: OwnedSemaphorePermit) -> Result<Connection, ProxyError> {
-        let opening = Connection::open(&self.upstream.server, self.upstream.settings.connect_timeout, permit);
-        opening.await.map_err(|cause| {
-            let upstream = Arc::clone(&self.upstream.name);
-            match cause.kind() {
-                io::ErrorKind::TimedOut => ProxyError::Timeout { upstream, awaited: Awaited::Connection },
-                _ => ProxyError::Connect { upstream, cause },
-            }
-        })
-    }
-
-    async fn wait(&self, wanted: Wanted) -> Result<Found, ProxyError> {
-        let _waiting = Waiting::new(self);
-        if wanted == Wanted::New {
-            // Its permit comes free as soon as its task has closed the socket.
-            self.idle.borrow_mut().pop();
-        }
-        self.upstream.wanted.notify_waiters();
-        let search = async {
-            let mut permit = pin!(Arc::clone(&self.upstream.permits).acquire_owned());
-            loop {
-                tokio::select! {
-                    biased;
-                    () = self.returned.notified() => if let Some(connection) = self.pop() {
-                        return Some(Found::Connection(connection));
-                    },
-                    permit = &mut permit => return permit.ok().map(Found::Permit),
+    /// The next server in the round, but for the one that the request has just failed at.
+    fn choose(&self, client: Client, failed_at: Option<usize>) -> Result<Choice, ProxyError> {
+        let wanted = if failed_at.is_some() { Wanted::New } else { Wanted::Any };
+        let count = self.stacks.len();
+        let first = self.next.get();
+        let (mut busy, mut aside, mut failed) = (None, None, None);
+        for index in (first..first.saturating_add(count)).map(|index| index % count) {
+            let Some(stack) = self.stacks.get(index) else { continue };
+            let other = match stack.server.standing.trust() {
+                Trust::Unhealthy => continue,
+                _ if count == 1 => return Ok(Choice { server: index, wanted }),
+                _ if failed_at == Some(index) => &mut failed,
+                Trust::Aside => &mut aside,
+                Trust::Trial => return Ok(Choice { server: index, wanted: Wanted::New }),
+                Trust::Trusted if !stack.has_room(client) => &mut busy,
+                Trust::Trusted => {
+                    self.next.set((index + 1) % count);
+                    return Ok(Choice { server: index, wanted });
                 }
-            }
-        };
-        match timeout(self.upstream.settings.connect_timeout, search).await {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) | Err(_) => Err(ProxyError::NoCapacity { upstream: Arc::clone(&self.upstream.name) }),
+            };
+            // The first in the round is the next of its kind.
+            other.get_or_insert(index);
         }
+        // A server that was set aside may have come back; that all of them have failed is no proof.
+        let server = busy.or(aside).or(failed).ok_or_else(|| self.no_healthy_server())?;
+        self.next.set((server + 1) % count.max(1));
+        Ok(Choice { server, wanted })
     }
 
-    /// Closes what is too old or dead, and what another worker needs more.
-    fn tidy(&self) {
-        let mut idle = self.idle.borrow_mut();
-        let limit = self.upstream.settings.idle_timeout;
-        idle.retain(|idle| !idle.connection.is_closed() && idle.since.elapsed() < limit);
-        let elsewhere = self.upstream.waiting.load(Ordering::Relaxed).saturating_sub(self.waiting.get());
-        let surplus = elsewhere.min(idle.len().saturating_sub(self.waiting.get()));
-        idle.drain(..surplus);
+    fn use_up(&self, server: usize, attempts: &mut Attempts) -> bool {
+        let Some(left) = attempts.left.checked_sub(1) else { return false };
+        *attempts = Attempts { left, failed_at: Some(server) };
+        if let Some(stack) = self.stacks.get(server) {
+            stack.server.numbers.retries.increment();
+        }
+        true
     }
-}
 
-/// What a waiting request finds.
-enum Found {
-    Connection(Connection),
-    Permit(OwnedSemaphorePermit),
-}
-
-/// Counts a waiting request for as long as it waits.
-struct Waiting<'a>(&'a Pool);
-
-impl<'a> Waiting<'a> {
-    fn new(pool: &'a Pool) -> Self {
-        pool.waiting.set(pool.waiting.get() + 1);
-        pool.upstream.waiting.fetch_add(1, Ordering::Relaxed);
-        Self(pool)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.set(self.0.waiting.get().saturating_sub(1));
-        self.0.upstream.waiting.fetch_sub(1, Ordering::Relaxed);
+    fn no_healthy_server(&self) -> ProxyError {
+        let health = self.upstream.settings.health.as_ref();
+        ProxyError::NoHealthyServer {
+            upstream: Arc::clone(&self.upstream.name),
+            // Before the next check nothing changes.
+            retry_after: health.map_or(Duration::from_secs(1), |health| health.interval),
+        }
     }
 }
 
@@ -251,7 +218,7 @@ async fn sweep(pool: Weak<Pool>, upstream: Arc<Upstream>) {
         // A wish that is uttered while nobody listens is met a period later.
         let _ = timeout(period, upstream.wanted.notified()).await;
         let Some(pool) = pool.upgrade() else { return };
-        pool.tidy();
+        pool.stacks.iter().for_each(Stack::tidy);
     }
 }
 

@@ -1,19 +1,17 @@
-use std::time::Duration;
+use std::{fmt, path::PathBuf, time::Duration};
 
-use http::HeaderName;
+use http::{HeaderName, uri::PathAndQuery};
+
+use super::ServerTls;
 
 /// A backend (`[upstream.NAME]`, or the URL of a route).
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
     /// Its name in logs and metrics: the configured one, or the URL.
     pub name: String,
-    /// Host name or address of the server, as in the URL, without port. IPv6 addresses without brackets.
-    pub server_host: String,
-    /// Its port.
-    pub server_port: u16,
-    /// `host:port` as the URL has it: what `Host` says when `host` is [`HostHeader::Upstream`].
-    pub authority: String,
-    /// For a connection to be made.
+    /// Its servers, each once; one at least, or nothing can be forwarded.
+    pub servers: Vec<ServerSettings>,
+    /// For a connection to be made, TLS included.
     pub connect_timeout: Duration,
     /// From the request's sending to the response's head.
     pub response_timeout: Duration,
@@ -25,10 +23,62 @@ pub struct UpstreamSettings {
     pub retries: u32,
     /// How long an unused connection is kept.
     pub idle_timeout: Duration,
-    /// Connections to the server at once, over all workers.
+    /// Connections to each server at once, over all workers.
     pub connections: usize,
     /// What the upstream sees as `Host`.
     pub host: HostHeader,
+    /// How its servers are watched; `None` to learn of them from requests alone.
+    pub health: Option<HealthSettings>,
+}
+
+/// One server of an upstream.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Its name in logs and metrics: as it was written.
+    pub name: String,
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// `host:port` as it was written: what `Host` says when it is [`HostHeader::Upstream`].
+    pub authority: String,
+}
+
+/// Where a server is, and how it is spoken to.
+#[derive(Clone)]
+pub enum Endpoint {
+    /// TCP, with or without TLS.
+    Tcp {
+        /// Host name or address, IPv6 without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+        /// How it must prove itself; `None` for plain HTTP.
+        tls: Option<ServerTls>,
+    },
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port, tls: Some(tls) } => write!(f, "{host}:{port} as {tls:?}"),
+            Self::Tcp { host, port, tls: None } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{path:?}"),
+        }
+    }
+}
+
+/// How servers are asked whether they are well (`health`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthSettings {
+    /// What is asked for with GET; 2xx and 3xx are well.
+    pub path: PathAndQuery,
+    /// Between the end of one check and the next.
+    pub interval: Duration,
+    /// Failures in a row that make a server unhealthy.
+    pub unhealthy_after: u32,
+    /// Successes in a row that make it healthy again.
+    pub healthy_after: u32,
 }
 
 /// What the upstream sees as `Host`.

@@ -4,3 +4,4 @@ mod bodies;
 mod connections;
 mod harness;
 mod heads;
+mod servers;

@@ -20,12 +20,16 @@ use tokio::{
     time::sleep,
 };
 
+use super::share::Hold;
+
 /// A tunnel to be: both sides have agreed, and their connections are about to be handed over.
 pub struct Tunnel {
     pub(super) client: OnUpgrade,
     pub(super) upstream: OnUpgrade,
     /// How long neither side may be silent.
     pub(super) idle: Duration,
+    /// The client's share of the upstream's connections.
+    pub(super) _hold: Option<Hold>,
 }
 
 /// Bytes that a tunnel has carried.

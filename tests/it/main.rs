@@ -19,4 +19,5 @@ mod routes;
 mod startup;
 mod streams;
 mod throttles;
+mod upstreams;
 mod websocket;

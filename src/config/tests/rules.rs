@@ -76,10 +76,8 @@ fn the_smallest_file_has_the_defaults_of_the_reference() {
     assert_eq!((upstream.idle_timeout, upstream.retries), (Duration::from_millis(1500), 1));
     assert_eq!(upstream.response_idle_timeout, Duration::from_secs(60));
     assert_eq!(upstream.stream_idle_timeout, Duration::from_secs(3600));
-    assert_eq!(
-        (upstream.server_host.as_str(), upstream.server_port, upstream.connections),
-        ("127.0.0.1", 3000, 1024)
-    );
+    assert_eq!((upstream.connections, upstream.health.is_none()), (1024, true));
+    assert_eq!(format!("{:?}", upstream.servers[0].endpoint), "127.0.0.1:3000");
     let route = &settings.routes[0];
     assert_eq!(
         (route.access, route.destination, route.forward_token),
@@ -238,14 +236,20 @@ fn accounts() {
 fn upstreams() {
     let servers = "servers = [\"http://a:1\"]";
     refuses("[upstream.a]", "expected `servers`");
-    refuses("[upstream.a]\nservers = []", "expected exactly one");
-    refuses("[upstream.a]\nservers = [\"http://a\", \"http://b\"]", "several servers are not there yet");
-    refuses("[upstream.a]\nservers = [\"https://a\"]", "https upstreams are not there yet");
+    refuses("[upstream.a]\nservers = []", "expected at least one");
+    for twice in [
+        r#""http://a", "http://A:80""#,
+        r#""http://a:1", "https://a:1""#,
+        r#""unix:/a", "http://b", "unix:/a""#,
+    ] {
+        refuses(&format!("[upstream.a]\nservers = [{twice}]"), "expected each of them once");
+    }
+    refuses("[upstream.a]\nservers = [\"unix:\"]", "expected the path of a socket");
+    refuses("[upstream.a]\nservers = [\"https://-a\"]", "expected a DNS name or an address");
     let route = |url: &str| Site::new(&format!("[[route]]\npath = \"/*\"\nupstream = \"{url}\"\n")).faults();
-    let faults = route("https://127.0.0.1:3000");
+    let faults = route("https://127.0.0.1:3000/base");
     assert!(faults.starts_with("error: impossible URL for an upstream\n"), "{faults}");
-    assert!(faults.contains("^ https upstreams are not there yet; expected a URL"), "{faults}");
-    assert!(route("unix:/run/a").contains("^ unix upstreams are not there yet"));
+    assert!(route("ftp://a").contains("^ expected a URL such as"));
     refuses(&format!("[upstream.a]\n{servers}\nretries = 2"), "expected 0 to 1");
     refuses(&format!("[upstream.echo]\n{servers}"), "the built-in backend");
     refuses(&format!("[upstream.'a:b']\n{servers}"), "letters, digits");
@@ -255,6 +259,60 @@ fn upstreams() {
         warnings.starts_with("warning: no route leads to upstream `a`\n --> gateway.toml:1:11"),
         "{warnings}"
     );
+
+    let upstream = "[upstream.a]\nservers = [\"http://b\", \"unix:run/a\", \"http://[::1]:2\"]";
+    let site = Site::new(&format!("{upstream}\n{SMALLEST}"));
+    let servers = site.settings().upstreams.remove(0).servers;
+    let endpoints = servers.iter().map(|server| format!("{:?}", server.endpoint));
+    let socket = format!("{:?}", site.path("run/a"));
+    assert_eq!(endpoints.collect::<Vec<_>>(), ["b:80", socket.as_str(), "::1:2"]);
+}
+
+#[test]
+fn health_of_upstreams() {
+    let with = |health: &str| format!("[upstream.a]\nservers = [\"http://a\"]\nhealth = {health}");
+    refuses(&with("{}"), "expected `path`");
+    refuses(&with("5"), "expected a table");
+    refuses(&with("{ path = \"healthz\" }"), "expected a path such as");
+    refuses(&with("{ path = \"/a b\" }"), "expected a path such as");
+    refuses(&with("{ path = \"/\", interval = \"99ms\" }"), "expected at least \"100ms\"");
+    refuses(&with("{ path = \"/\", unhealthy_after = 0 }"), "expected 1 to 100");
+    refuses(&with("{ path = \"/\", healthy_after = 0 }"), "expected 1 to 100");
+    refuses(&with("{ path = \"/\", intervall = \"5s\" }"), "did you mean `interval`?");
+    let health = accepts(&with("{ path = \"/h?x\" }")).upstreams[0].health.clone().unwrap();
+    assert_eq!((health.path.as_str(), health.interval), ("/h?x", Duration::from_secs(5)));
+    assert_eq!((health.unhealthy_after, health.healthy_after), (2, 1));
+}
+
+#[test]
+fn tls_of_upstreams() {
+    let section =
+        |scheme: &str, tls: &str| format!("[upstream.a]\nservers = [\"{scheme}://b\"]\ntls = {tls}");
+    let site = |tls: &str| {
+        Site::new(&format!("{}\n{SMALLEST}", section("https", tls)))
+            .certificate("ca.crt", "ca.key")
+            .certificate("b.crt", "b.key")
+    };
+    let faults = |tls: &str| site(tls).faults();
+    refuses(&section("http", "{ server_name = \"a\" }"), "expected one, or no `tls`");
+    refuses(&section("unix", "{}").replace("//b", "/b"), "expected one, or no `tls`");
+    refuses(&section("https", "{ server_name = \"a b\" }"), "expected a DNS name or an address");
+    refuses(&section("https", "{ ca = \"absent\" }"), "No such file or directory");
+    refuses(&section("https", "{ ca = 5 }"), "expected a text");
+    assert!(faults("{ ca = \"ca.key\" }").contains("there is no certificate in the file"));
+    for (given, missing) in [("client_cert", "client_key"), ("client_key", "client_cert")] {
+        let faults = faults(&format!("{{ ca = \"ca.crt\", {given} = \"ca.crt\" }}"));
+        assert!(faults.contains(&format!("`upstream.a.tls.{given}` without `{missing}`")), "{faults}");
+        assert_eq!(faults.matches("error:").count(), 1, "{faults}");
+    }
+    let other = faults("{ ca = \"ca.crt\", client_cert = \"ca.crt\", client_key = \"b.key\" }");
+    assert!(other.contains("the private key does not belong to the certificate"), "{other}");
+
+    let site =
+        site("{ ca = \"ca.crt\", server_name = \"c\", client_cert = \"b.crt\", client_key = \"b.key\" }");
+    assert_eq!(format!("{:?}", site.settings().upstreams[0].servers[0].endpoint), "b:443 as c");
+    let by_url = accepts("[[route]]\npath = \"/a\"\nupstream = \"https://10.0.0.1\"");
+    assert_eq!(format!("{:?}", by_url.upstreams[0].servers[0].endpoint), "10.0.0.1:443 as 10.0.0.1");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-use std::net::Ipv6Addr;
+use std::{net::Ipv6Addr, os::unix::net::SocketAddr, path::PathBuf};
 
 use http::Uri;
 use toml::{Spanned, de::DeValue};
@@ -8,25 +8,43 @@ use super::{FromToml, Wrong, text_of};
 /// The URL of an upstream's server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct Server {
-    /// Host name or address, IPv6 without brackets.
-    pub(in crate::config) host: String,
-    /// The port, 80 where the URL has none.
-    pub(in crate::config) port: u16,
-    /// `host:port` as the URL has it.
+    /// The URL as it was written.
+    pub(in crate::config) url: String,
+    /// Where it is.
+    pub(in crate::config) place: ServerPlace,
+    /// `host:port` as the URL has it; `localhost` for a socket, which has no name.
     pub(in crate::config) authority: String,
+}
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) enum ServerPlace {
+    /// A host and a port.
+    Tcp {
+        /// Host name or address in small letters, IPv6 without brackets.
+        host: String,
+        /// The port; the scheme's own where the URL has none.
+        port: u16,
+        /// Whether TLS is spoken there.
+        is_https: bool,
+    },
+    /// A unix socket, perhaps relative to the configuration file.
+    Unix(PathBuf),
 }
 
 impl Server {
     /// Reads a URL, or tells what is wrong with it.
     pub(in crate::config) fn parse(text: &str) -> Result<Self, String> {
-        const EXPECTED: &str = "expected a URL such as \"http://127.0.0.1:3000\"";
-        for later in ["https", "unix"] {
-            if text.split_once(':').is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case(later)) {
-                return Err(format!("{later} upstreams are not there yet; {EXPECTED}"));
-            }
+        if let Some(("unix", path)) = text.split_once(':') {
+            return Self::parse_unix(text, path);
         }
         let uri: Uri = text.parse().map_err(|_| EXPECTED.to_owned())?;
-        let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or(EXPECTED)?;
+        let (is_https, usual_port) = match uri.scheme_str() {
+            Some("http") => (false, 80),
+            Some("https") => (true, 443),
+            _ => return Err(EXPECTED.to_owned()),
+        };
+        let authority = uri.authority().ok_or(EXPECTED)?;
         if authority.as_str().contains('@') {
             return Err(format!("a user or password in the URL has no meaning here; {EXPECTED}"));
         }
@@ -35,15 +53,34 @@ impl Server {
         }
         let host = authority.host();
         let port = match authority.as_str().strip_prefix(host) {
-            Some("") => 80,
+            Some("") => usual_port,
             Some(rest) => rest.strip_prefix(':').and_then(|port| port.parse().ok()).unwrap_or(0),
             None => 0,
         };
         if port == 0 {
             return Err("expected a port from 1 to 65535".to_owned());
         }
-        let host = named(host).ok_or(EXPECTED)?;
-        Ok(Self { host: host.to_owned(), port, authority: authority.to_string() })
+        let host = named(host).ok_or(EXPECTED)?.to_ascii_lowercase();
+        Ok(Self {
+            url: text.to_owned(),
+            place: ServerPlace::Tcp { host, port, is_https },
+            authority: authority.to_string(),
+        })
+    }
+
+    fn parse_unix(text: &str, path: &str) -> Result<Self, String> {
+        if path.is_empty() || path.starts_with("//") {
+            return Err("expected the path of a socket such as \"unix:/run/app.sock\"".to_owned());
+        }
+        if SocketAddr::from_pathname(path).is_err() {
+            return Err("the system knows no socket with such a path: expected a shorter one".to_owned());
+        }
+        Ok(Self {
+            url: text.to_owned(),
+            place: ServerPlace::Unix(path.into()),
+            // As nginx says it.
+            authority: "localhost".to_owned(),
+        })
     }
 }
 
@@ -63,18 +100,29 @@ fn named(host: &str) -> Option<&str> {
     (is_name && !host.is_empty()).then_some(host)
 }
 
+const EXPECTED: &str =
+    r#"expected a URL such as "http://127.0.0.1:3000", "https://backend" or "unix:/run/app.sock""#;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_server_is_a_host_and_a_port() {
-        let server = |host: &str, port, authority: &str| {
-            Ok(Server { host: host.to_owned(), port, authority: authority.to_owned() })
-        };
-        assert_eq!(Server::parse("http://127.0.0.1:3000"), server("127.0.0.1", 3000, "127.0.0.1:3000"));
-        assert_eq!(Server::parse("http://backend/"), server("backend", 80, "backend"));
-        assert_eq!(Server::parse("HTTP://[::1]:80"), server("::1", 80, "[::1]:80"));
+    fn a_server_is_a_host_and_a_port_or_a_socket() {
+        for (url, host, port, is_https, authority) in [
+            ("http://127.0.0.1:3000", "127.0.0.1", 3000, false, "127.0.0.1:3000"),
+            ("http://backend/", "backend", 80, false, "backend"),
+            ("HTTP://[::1]:80", "::1", 80, false, "[::1]:80"),
+            ("https://Backend.example", "backend.example", 443, true, "Backend.example"),
+            ("https://10.0.0.1:8443", "10.0.0.1", 8443, true, "10.0.0.1:8443"),
+        ] {
+            let place = ServerPlace::Tcp { host: host.to_owned(), port, is_https };
+            let server = Server { url: url.to_owned(), place, authority: authority.to_owned() };
+            assert_eq!(Server::parse(url), Ok(server));
+        }
+        let server = Server::parse("unix:/run/app.sock").unwrap();
+        assert_eq!(server.place, ServerPlace::Unix("/run/app.sock".into()));
+        assert_eq!(server.authority, "localhost");
         for text in [
             "",
             "orders",
@@ -89,8 +137,12 @@ mod tests {
             "http://[::1",
             "http://[x]",
             "http://a b",
-            "https://a",
-            "unix:/run/a",
+            "https://a:0",
+            "https://",
+            "https://a/base",
+            "unix:",
+            "unix:///run/app.sock",
+            &format!("unix:/{}", "x".repeat(108)),
             "ftp://a",
         ] {
             let hint = Server::parse(text).unwrap_err();

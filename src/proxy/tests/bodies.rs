@@ -1,7 +1,7 @@
 use std::{rc::Rc, time::Duration};
 
 use super::harness::*;
-use crate::{body::BodyError, proxy::*};
+use crate::{body::BodyError, metrics::Metrics, proxy::*};
 
 #[tokio::test(flavor = "local")]
 async fn chunks_and_trailers_pass_both_ways() {
@@ -262,7 +262,7 @@ async fn an_upstream_that_refuses_an_upload_and_leaves_is_heard() {
 
 #[tokio::test(flavor = "local")]
 async fn the_echo_backend_reads_the_body() {
-    let forwarder = Rc::new(Forwarder::new(&SharedUpstreams::new(&[]), &identity()));
+    let forwarder = Rc::new(Forwarder::new(&SharedUpstreams::new(&[], &Metrics::default()), &identity()));
     for (body, shown) in [
         ("h\u{e9}".to_owned(), "{\"size\":3,\"text\":\"h\u{e9}\"}".to_owned()),
         ("x".repeat(65536), format!("{{\"size\":65536,\"text\":\"{}\"}}", "x".repeat(65536))),

@@ -1,7 +1,7 @@
 use std::{rc::Rc, time::Duration};
 
 use super::harness::*;
-use crate::{clock::Stopwatch, proxy::*};
+use crate::{clock::Stopwatch, metrics::Metrics, proxy::*};
 
 #[tokio::test(flavor = "local")]
 async fn one_connection_serves_many_requests() {
@@ -301,7 +301,10 @@ async fn waiting_for_a_connection_has_an_end() {
 #[tokio::test(flavor = "local")]
 async fn the_cap_is_one_for_all_workers_and_idle_connections_are_given_up() {
     let upstream = RawUpstream::start().await;
-    let shared = SharedUpstreams::new(&[UpstreamSettings { connections: 1, ..upstream.settings() }]);
+    let shared = SharedUpstreams::new(
+        &[UpstreamSettings { connections: 1, ..upstream.settings() }],
+        &Metrics::default(),
+    );
     let [one, two] = [(); 2].map(|()| Forwarder::new(&shared, &identity()));
     for forwarder in [&one, &two, &one] {
         let serve = async {

@@ -11,7 +11,7 @@ use tokio::{
     task::spawn_local,
 };
 
-use crate::{body::BodyError, proxy::*};
+use crate::{body::BodyError, metrics::Metrics, proxy::*};
 
 /// An upstream whose every byte the test decides.
 pub(super) struct RawUpstream {
@@ -27,9 +27,7 @@ impl RawUpstream {
         let port = self.listener.local_addr().unwrap().port();
         UpstreamSettings {
             name: "backend".to_owned(),
-            server_host: "127.0.0.1".to_owned(),
-            server_port: port,
-            authority: format!("127.0.0.1:{port}"),
+            servers: vec![server("127.0.0.1", port)],
             connect_timeout: Duration::from_secs(5),
             response_timeout: PATIENCE,
             response_idle_timeout: PATIENCE,
@@ -38,6 +36,7 @@ impl RawUpstream {
             idle_timeout: PATIENCE,
             connections: 64,
             host: HostHeader::Keep,
+            health: None,
         }
     }
 
@@ -55,8 +54,16 @@ impl RawUpstream {
     }
 }
 
+pub(super) fn server(host: &str, port: u16) -> ServerSettings {
+    ServerSettings {
+        name: format!("http://{host}:{port}"),
+        endpoint: Endpoint::Tcp { host: host.to_owned(), port, tls: None },
+        authority: format!("{host}:{port}"),
+    }
+}
+
 pub(super) fn forwarder(settings: &UpstreamSettings) -> Forwarder {
-    Forwarder::new(&SharedUpstreams::new(std::slice::from_ref(settings)), &identity())
+    Forwarder::new(&SharedUpstreams::new(std::slice::from_ref(settings), &Metrics::default()), &identity())
 }
 
 pub(super) fn identity() -> IdentitySettings {

@@ -3,7 +3,7 @@ use std::rc::Rc;
 use http::Request;
 
 use super::harness::*;
-use crate::proxy::*;
+use crate::{metrics::Metrics, proxy::*};
 
 #[tokio::test(flavor = "local")]
 async fn the_head_of_a_request_byte_by_byte() {
@@ -120,7 +120,7 @@ async fn tunnels_and_traces_never_leave() {
 
 #[tokio::test(flavor = "local")]
 async fn the_echo_backend_shows_the_prepared_head() {
-    let forwarder = Forwarder::new(&SharedUpstreams::new(&[]), &identity());
+    let forwarder = Forwarder::new(&SharedUpstreams::new(&[], &Metrics::default()), &identity());
     let request = Request::get("/a%2Fb?q").header("authorization", "Bearer t").header("x-user-id", "root");
     let (head, ()) = request.header("accept", "*/*").body(()).unwrap().into_parts();
     let answer = forwarder.echo(head, RequestBody::empty(), context()).await.unwrap();

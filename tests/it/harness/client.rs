@@ -1,6 +1,6 @@
 use std::{
     io::{BufReader, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -15,6 +15,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use super::Answer;
 
@@ -43,7 +44,18 @@ impl Client {
 
     /// A TLS connection; HTTP/1.1, as nothing else is offered.
     pub fn connect(&self) -> Stream {
-        let socket = TcpStream::connect(self.address).unwrap();
+        self.secure(TcpStream::connect(self.address).unwrap())
+    }
+
+    /// As [`Self::connect`], from that address of this machine: another client.
+    pub fn connect_from(&self, source: Ipv4Addr) -> Stream {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+        socket.connect(&self.address.into()).unwrap();
+        self.secure(socket.into())
+    }
+
+    fn secure(&self, socket: TcpStream) -> Stream {
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         socket.set_nodelay(true).unwrap();
         let name = ServerName::try_from("localhost").unwrap();
