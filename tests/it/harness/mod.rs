@@ -4,10 +4,11 @@ mod answer;
 mod client;
 mod gateway;
 mod process;
+pub mod raw_h2;
 mod upstream;
 
 pub use answer::Answer;
 pub use client::{Client, H2, bearer, request};
 pub use gateway::{TestGateway, credentials, registration};
 pub use process::Process;
-pub use upstream::{Upstream, ok};
+pub use upstream::{Recorded, Upstream, ok};
