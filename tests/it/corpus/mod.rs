@@ -2,9 +2,13 @@
 //! and nothing else, whatever the bytes around it were meant to become.
 
 mod arena;
+mod chunks;
 mod h2_downgrade;
 mod headers;
 mod judge;
+mod models;
+mod path_pieces;
+mod paths;
 mod request_lines;
 mod smuggling;
 

@@ -8,7 +8,7 @@ pub mod raw_h2;
 mod upstream;
 
 pub use answer::Answer;
-pub use client::{Client, H2, bearer, request};
+pub use client::{Client, H2, Stream, bearer, request};
 pub use gateway::{TestGateway, credentials, registration};
 pub use process::Process;
 pub use upstream::{Recorded, Upstream, ok};
