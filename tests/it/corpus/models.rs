@@ -1,8 +1,11 @@
 //! How backends read a path, each from its own documentation or source and none from ours: small, independent, and
 //! as lenient as it is found in the wild. `None` where that backend answers 400 or 404 by itself.
 
+/// What a backend goes on with.
+pub type Model = fn(&[u8]) -> Option<Vec<u8>>;
+
 /// Every model by name.
-pub const MODELS: &[(&str, fn(&[u8]) -> Option<Vec<u8>>)] = &[
+pub const MODELS: &[(&str, Model)] = &[
     ("the bytes themselves", |path| Some(path.to_vec())),
     ("WSGI and ASGI (Django, Flask, FastAPI)", |path| Some(decoded(path))),
     ("Django's `$`, which passes over a last newline", |path| {
