@@ -14,6 +14,7 @@ use crate::{body::BodyError, dialect, proxy::ProxyError};
 /// Words a refusal; those of credentials are the dialect's.
 pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     match refusal {
+        Refusal::HeaderMalformed => text(StatusCode::BAD_REQUEST, "A header field is malformed."),
         Refusal::HostMissing => text(StatusCode::BAD_REQUEST, "The request must name one host."),
         Refusal::MethodNotAllowed(allow) => {
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.");

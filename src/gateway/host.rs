@@ -18,9 +18,10 @@ pub(super) fn host(head: &Parts) -> Option<&str> {
             line.ok().filter(|line| line.eq_ignore_ascii_case(authority)).map(|_| authority)
         }
         (Some(authority), None) => Some(authority),
-        (None, Some(line)) => line.ok(),
         // HTTP/1.0 need not name one; the routes that take any host do.
-        (None, None) => (head.version == Version::HTTP_10).then_some(""),
+        (None, line) => line
+            .map_or(Some(""), Result::ok)
+            .filter(|host| !host.is_empty() || head.version == Version::HTTP_10),
     }
 }
 
@@ -47,7 +48,9 @@ mod tests {
             ("https://a.example/", two, &["A.example"], Some("a.example")),
             ("http://a.example/", one, &["a.example"], Some("a.example")),
             ("/", Version::HTTP_10, &[], Some("")),
+            ("/", Version::HTTP_10, &[""], Some("")),
             ("/", one, &[], None),
+            ("/", one, &[""], None),
             ("/", one, &["a.example", "a.example"], None),
             ("/", one, &["a.example", "b.example"], None),
             ("https://a.example/", two, &["b.example"], None),

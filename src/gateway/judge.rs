@@ -2,7 +2,7 @@
 //!
 //! Never here: anything that waits, the answer's words (`answer`), bodies.
 
-use http::{HeaderValue, Method, header::TRANSFER_ENCODING, request::Parts};
+use http::{HeaderValue, Method, Version, header::TRANSFER_ENCODING, request::Parts, uri::Scheme};
 
 use super::{host::host, snapshot::Snapshot};
 use crate::{
@@ -39,6 +39,8 @@ pub enum Verdict<'s> {
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// A header field has a name that is none.
+    HeaderMalformed,
     /// The request names no host, or several.
     HostMissing,
     /// The method is not one for here.
@@ -68,12 +70,21 @@ pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdic
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         return refuse(Refusal::MethodNotAllowed(HeaderValue::from_static(FORWARDED_METHODS)), None);
     }
-    if head
-        .headers
-        .get(TRANSFER_ENCODING)
-        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    // The one character that `http` takes in a name and HTTP does not (RFC 9110, section 5.6.2); the parser of
+    // HTTP/1.1 knows better.
+    if head.version == Version::HTTP_2 && head.headers.keys().any(|name| name.as_str().contains('"')) {
+        return refuse(Refusal::HeaderMalformed, None);
+    }
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    // A second line is a coding applied on top, `chunked` again included (RFC 9112, section 6.1).
+    if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
     {
         return refuse(Refusal::TransferCodingUnknown, None);
+    }
+    // A target in another scheme is no resource of ours (RFC 9110, section 4.2), and `://` is not even one.
+    if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return refuse(Refusal::TargetMalformed, None);
     }
     let Some(host) = host(head) else { return refuse(Refusal::HostMissing, None) };
 
@@ -103,7 +114,8 @@ impl Verdict<'_> {
             Self::Forward { principal: Some(_), .. } => metrics::Verdict::Allowed,
             Self::Forward { principal: None, .. } => metrics::Verdict::Public,
             Self::Refuse { refusal, .. } => match refusal {
-                Refusal::HostMissing
+                Refusal::HeaderMalformed
+                | Refusal::HostMissing
                 | Refusal::PathAmbiguous
                 | Refusal::TargetMalformed
                 | Refusal::TooManyHeaders

@@ -233,6 +233,11 @@ struct TrailerRules {
 
 impl TrailerRules {
     fn clean(&self, mut trailers: http::HeaderMap) -> http::HeaderMap {
+        // No character of a name in HTTP, but one for `http`, and so for HTTP/2 (RFC 9110, section 5.6.2).
+        let quoted: Vec<_> = trailers.keys().filter(|name| name.as_str().contains('"')).cloned().collect();
+        for name in quoted {
+            trailers.remove(name);
+        }
         self.rules.clean_trailers(&mut trailers, self.method_override);
         trailers
     }

@@ -8,6 +8,7 @@ mod accounts;
 mod admin;
 mod attacks;
 mod command_line;
+mod corpus;
 mod crash;
 mod django;
 mod forwarding;

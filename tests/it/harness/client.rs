@@ -44,7 +44,7 @@ impl Client {
 
     /// A TLS connection; HTTP/1.1, as nothing else is offered.
     pub fn connect(&self) -> Stream {
-        self.secure(TcpStream::connect(self.address).unwrap())
+        self.connect_over(TcpStream::connect(self.address).unwrap())
     }
 
     /// As [`Self::connect`], from that address of this machine: another client.
@@ -52,15 +52,18 @@ impl Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
         socket.connect(&self.address.into()).unwrap();
-        self.secure(socket.into())
+        self.connect_over(socket.into())
     }
 
-    fn secure(&self, socket: TcpStream) -> Stream {
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        socket.set_nodelay(true).unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        let connection = ClientConnection::new(Arc::clone(&self.tls), name).unwrap();
-        BufReader::new(StreamOwned::new(connection, socket))
+    /// A TLS connection on which HTTP/2 is agreed on, and nothing said yet.
+    pub fn connect_h2(&self) -> StreamOwned<ClientConnection, TcpStream> {
+        let mut tls = (*self.tls).clone();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        handshake(TcpStream::connect(self.address).unwrap(), Arc::new(tls))
+    }
+
+    fn connect_over(&self, socket: TcpStream) -> Stream {
+        BufReader::new(handshake(socket, Arc::clone(&self.tls)))
     }
 
     /// Sends these bytes on a new connection and reads one answer.
@@ -108,6 +111,13 @@ impl Client {
         lines.extend(headers);
         self.request("POST", target, &lines, body.to_string().as_bytes())
     }
+}
+
+fn handshake(socket: TcpStream, tls: Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.set_nodelay(true).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    StreamOwned::new(ClientConnection::new(tls, name).unwrap(), socket)
 }
 
 pub fn bearer(token: &str) -> String {

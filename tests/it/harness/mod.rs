@@ -4,6 +4,7 @@ mod answer;
 mod client;
 mod gateway;
 mod process;
+pub mod raw_h2;
 mod upstream;
 
 pub use answer::Answer;

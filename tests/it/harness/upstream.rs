@@ -137,6 +137,8 @@ fn serve(
     respond: &(dyn Fn(&Recorded, &mut TcpStream) -> bool + Send + Sync),
 ) {
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    // An answer that is written in pieces would wait 40 ms for the gateway to acknowledge the first.
+    stream.set_nodelay(true).unwrap();
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader) {
@@ -158,14 +160,7 @@ fn read(stream: &mut BufReader<TcpStream>) -> Option<Recorded> {
     let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
     let mut body = Vec::new();
     if text.contains("\r\ntransfer-encoding: chunked\r\n") {
-        // The chunks as they are on the wire, trailers included.
-        while !(body.ends_with(b"0\r\n\r\n")
-            || (contains(&body, b"\r\n0\r\n") && body.ends_with(b"\r\n\r\n")))
-        {
-            if stream.read_until(b'\n', &mut body).ok()? == 0 {
-                return None;
-            }
-        }
+        read_chunks(stream, &mut body)?;
     } else if let Some(length) = text.split("\r\ncontent-length: ").nth(1) {
         body = vec![0; length.split("\r\n").next()?.parse().ok()?];
         stream.read_exact(&mut body).ok()?;
@@ -173,6 +168,28 @@ fn read(stream: &mut BufReader<TcpStream>) -> Option<Recorded> {
     Some(Recorded { head, body })
 }
 
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+/// The chunks as they are on the wire, trailers included.
+fn read_chunks(stream: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> Option<()> {
+    loop {
+        let line = read_line(stream, body)?;
+        let size =
+            std::str::from_utf8(&line).ok().and_then(|line| usize::from_str_radix(line.trim_end(), 16).ok());
+        match size? {
+            0 => break,
+            size => {
+                let start = body.len();
+                body.resize(start + size + 2, 0);
+                stream.read_exact(&mut body[start..]).ok()?;
+            }
+        }
+    }
+    while read_line(stream, body)? != b"\r\n" {}
+    Some(())
+}
+
+fn read_line(stream: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    let length = stream.read_until(b'\n', &mut line).ok()?;
+    body.extend_from_slice(&line);
+    (length > 0).then_some(line)
 }
