@@ -10,7 +10,7 @@ use super::marks::{Marks, is_blank, is_loose};
 pub(super) type Rewrite = fn(&[u8], &mut Vec<u8>) -> Result<(), Unreadable>;
 
 /// Every rewrite but decoding, with the mark that a path must have for it to do anything.
-pub(super) const REWRITES: [(Marks, Rewrite); 13] = [
+pub(super) const REWRITES: [(Marks, Rewrite); 14] = [
     (Marks::BACKSLASH, backslashes_as_slashes),
     (Marks::PARAMETERS, cut_parameters_of_segments),
     (Marks::PARAMETERS, |path, out| cut_at(path, b';', out)),
@@ -24,6 +24,7 @@ pub(super) const REWRITES: [(Marks, Rewrite); 13] = [
     (Marks::LOOSE_END, drop_loose_ends),
     (Marks::LOOSE_END, drop_loose_end_of_path),
     (Marks::BEYOND_ASCII, decode_overlong),
+    (Marks::CONTROL, drop_tabs_and_newlines),
 ];
 
 /// Percent-decoding (RFC 3986, section 2.1) as it is done: of everything, of all but the slashes (so that
@@ -111,6 +112,13 @@ fn overlong(bytes: &[u8]) -> Option<(u8, usize)> {
     let [high @ (0x80 | 0x81), low] = last_two else { return None };
     (zeros.iter().all(|byte| *byte == 0x80) && is_continuation(low))
         .then_some(((high & 1) << 6 | low & 0x3f, len))
+}
+
+/// As browsers' URL parsers do anywhere (the URL standard, "basic URL parser"), and Python's after them. Only decoding
+/// twice brings such bytes here.
+fn drop_tabs_and_newlines(path: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
+    out.extend(path.iter().filter(|byte| !matches!(byte, b'\t' | b'\n' | b'\r')));
+    Ok(())
 }
 
 fn backslashes_as_slashes(path: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
@@ -293,6 +301,7 @@ mod tests {
 
     #[test]
     fn slashes() {
+        check(drop_tabs_and_newlines, &[(b"/a/.\t.\n/\r\x01\x0b", b"/a/../\x01\x0b")]);
         check(backslashes_as_slashes, &[(b"/a\\..\\b", b"/a/../b")]);
         check(merge_slashes, &[(b"//a///b//", b"/a/b/")]);
         check(
