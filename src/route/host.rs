@@ -118,7 +118,8 @@ const fn is_name_byte(byte: u8) -> bool {
 }
 
 fn is_port(port: &str) -> bool {
-    port.len() <= MAX_PORT && port.bytes().all(|byte| byte.is_ascii_digit())
+    let is_number = || port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    port.is_empty() || (port.len() <= MAX_PORT && is_number())
 }
 
 fn plain_name(name: &str) -> Result<String, HostPatternError> {
@@ -230,6 +231,11 @@ mod tests {
             ("app.example.com:8443", "app.example.com"),
             ("app.example.com.:8443", "app.example.com"),
             ("app.example.com:", "app.example.com"),
+            ("app.example.com:65535", "app.example.com"),
+            ("app.example.com:00080", "app.example.com"),
+            ("my_service:80", "my_service"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("192.0.2.1:80", "192.0.2.1"),
             ("[::1]:8443", "[::1]"),
             ("[0:0::0001]", "[::1]"),
         ] {
@@ -261,6 +267,29 @@ mod tests {
             "[::1%25eth0]",
             "::1",
             "a:123456",
+            "a:65536",
+            "a:99999",
+            "a:+80",
+            "a:-1",
+            "a: 80",
+            "a\tb",
+            " a",
+            "a ",
+            "a\\b",
+            "a#b",
+            "a?b",
+            "a*b",
+            "a%00",
+            "%61",
+            "[::1]80",
+            "[]",
+            "[192.0.2.1]",
+            "[v1.x]",
+            "http://a",
+            "a;b",
+            "a\"b",
+            "a'b",
+            "a|b",
             &long,
         ] {
             assert_eq!(bare(host), None, "{host}");
