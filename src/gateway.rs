@@ -13,6 +13,7 @@ mod host;
 mod judge;
 mod operate;
 mod operations;
+mod provenance;
 mod request_id;
 mod snapshot;
 mod trail;

@@ -20,7 +20,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use host::HostPatternError;
+pub use host::{HostPatternError, is_host};
 pub use opened::Opened;
 pub use path_pattern::PathPatternError;
 pub use settings::{Access, Destination, HostPattern, PathPattern, Route};

@@ -37,10 +37,15 @@ impl Worker {
         // The head moves on, and the host with it.
         let host = host(&head).unwrap_or_default().to_owned();
         let request_id = trail.request_id.clone();
+        let provenance = trail.provenance;
+        let forwarded_host = provenance.forwarded_host(&head.headers);
         let context = ForwardContext {
             principal: principal.as_ref(),
-            client: trail.client,
+            peer: provenance.downstream.peer,
+            believed: provenance.believed,
+            scheme: provenance.scheme(&head.headers),
             host: &host,
+            forwarded_host: forwarded_host.as_ref(),
             request_id: &request_id,
             strip_credentials: principal.is_some() && !route.forward_token,
             method_override: self.snapshot.routes.methods_decide(index),

@@ -82,6 +82,11 @@ pub enum HostPatternError {
     TooLong,
 }
 
+/// Whether `text` is a host as a request names one, with or without port, and not empty.
+pub fn is_host(text: &str) -> bool {
+    !text.is_empty() && bare(text).is_some()
+}
+
 /// What of a request's host decides: without port and trailing dot, in the case that was sent.
 ///
 /// `None`: it is no host (RFC 9112, section 3.2 wants that answered 400). A request without any, as HTTP/1.0 has

@@ -14,6 +14,7 @@ mod forwarding;
 mod http2;
 mod limits;
 mod logout;
+mod proxies;
 mod refresh;
 mod routes;
 mod startup;

@@ -168,8 +168,11 @@ pub(super) fn context() -> ForwardContext<'static> {
     static REQUEST_ID: HeaderValue = HeaderValue::from_static("r-1");
     ForwardContext {
         principal: None,
-        client: "192.0.2.7".parse().unwrap(),
+        peer: "192.0.2.7".parse().unwrap(),
+        believed: false,
+        scheme: "https",
         host: "app.example",
+        forwarded_host: None,
         request_id: &REQUEST_ID,
         strip_credentials: true,
         method_override: false,
