@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod cors;
 mod downstream;
 mod forward;
 mod handle;
@@ -15,6 +16,7 @@ mod operate;
 mod operations;
 mod provenance;
 mod request_id;
+mod requirement;
 mod snapshot;
 mod trail;
 

@@ -320,6 +320,7 @@ fn shared(
     );
     let snapshot = Snapshot {
         routes,
+        auth_cors: settings.auth_cors.clone(),
         authenticator,
         trusted_proxies: settings.trusted_proxies.clone(),
         identity: settings.identity.clone(),

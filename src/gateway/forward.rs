@@ -1,7 +1,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::{Response, Uri, request::Parts, uri::PathAndQuery};
 use hyper::body::Incoming;
 
 use super::{
@@ -15,7 +15,7 @@ use crate::{
     auth::Principal,
     clock::Stopwatch,
     proxy::{ForwardContext, RequestBody, UpstreamBody},
-    route::Destination,
+    route::{Destination, Prefix},
 };
 
 impl Worker {
@@ -24,7 +24,7 @@ impl Worker {
         self: Rc<Self>,
         index: usize,
         principal: Option<Principal>,
-        head: Parts,
+        mut head: Parts,
         incoming: Incoming,
         mut trail: Box<Trail>,
     ) -> Response<ResponseBody> {
@@ -36,6 +36,12 @@ impl Worker {
         trail.upload = Some(body.bytes());
         // The head moves on, and the host with it.
         let host = host(&head).unwrap_or_default().to_owned();
+        if let Some(prefix) = &route.strip_prefix {
+            match without(prefix, &head.uri) {
+                Some(uri) => head.uri = uri,
+                None => return own(answer::failed(), trail),
+            }
+        }
         let request_id = trail.request_id.clone();
         let provenance = trail.provenance;
         let forwarded_host = provenance.forwarded_host(&head.headers);
@@ -67,7 +73,10 @@ impl Worker {
         match forwarded {
             Ok(Answer::Own(answer)) => own(answer, trail),
             Ok(Answer::Upstream(answer)) => {
-                let (parts, body) = answer.into_parts();
+                let (mut parts, body) = answer.into_parts();
+                if let Some(cors) = &trail.cors {
+                    cors.replace(&mut parts.headers);
+                }
                 trail.status = parts.status.as_u16();
                 Response::from_parts(parts, ResponseBody::upstream(body, trail))
             }
@@ -82,6 +91,16 @@ impl Worker {
             }
         }
     }
+}
+
+/// The target without what the upstream does not see; `None` would be a path that the judge had not let pass.
+fn without(prefix: &Prefix, uri: &Uri) -> Option<Uri> {
+    let path = prefix.strip(uri.path())?;
+    let target = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    PathAndQuery::try_from(target).ok().map(Uri::from)
 }
 
 enum Answer {

@@ -4,9 +4,11 @@
 
 use std::{convert::Infallible, future::Future, rc::Rc, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{
     HeaderName, Request, Response,
     header::{EXPECT, HOST},
+    request::Parts,
 };
 use http_body::Body;
 use hyper::{
@@ -17,6 +19,7 @@ use hyper::{
 use super::{
     answer,
     body::{ResponseBody, own},
+    cors::{self, Grant},
     downstream::Downstream,
     handling::Handling,
     judge::{Verdict, judge},
@@ -142,6 +145,7 @@ impl Worker {
             time: now,
             started,
             provenance: Provenance::of(&head.headers, downstream, &self.snapshot.trusted_proxies),
+            cors: verdict.cors(&self.snapshot, &head).map(|cors| Grant::new(cors, &head.headers)),
             request_id: self.request_ids.name(head.headers.get(X_REQUEST_ID)),
             method: head.method.clone(),
             uri: head.uri.clone(),
@@ -174,20 +178,37 @@ impl Worker {
                 trail.route = Some(index);
                 Handling::Forward { forward: self.forward(index, principal, head, incoming, trail) }
             }
-            Verdict::Refuse { refusal, route } => {
+            Verdict::Preflight { cors, route, method } => {
+                let methods = match (route, &method) {
+                    (Some((_, route)), _) => route.methods.as_deref(),
+                    (None, method) => method.as_ref().map(std::slice::from_ref),
+                };
+                trail.label = route.map_or(self.metrics.auth_endpoints(), |(index, _)| index);
+                trail.route = route.map(|(index, _)| index);
+                at_once(cors::preflight(cors, methods, &head), trail, &head, incoming)
+            }
+            Verdict::Refuse { refusal, route, principal } => {
                 trail.label = route.unwrap_or(trail.label);
                 trail.route = route;
-                let expects = head.headers.contains_key(EXPECT);
-                let answer = own(answer::refuse(&refusal), trail);
-                if incoming.is_end_stream() || expects {
-                    return Handling::Refused { answer: Some(answer) };
+                if let Some(principal) = principal {
+                    trail.token = Some(principal.token());
+                    trail.user = Some(principal.into_user());
                 }
-                let discarded = async move {
-                    body::discard(incoming, DISCARDED, DISCARDING_TIME).await;
-                    answer
-                };
-                Handling::Boxed { answer: Box::pin(discarded) }
+                at_once(answer::refuse(&refusal), trail, &head, incoming)
             }
         }
     }
+}
+
+/// An answer of our own to a request that goes nowhere; what is on its way of the body is read, and forgotten.
+fn at_once<F>(answer: Response<Bytes>, trail: Box<Trail>, head: &Parts, incoming: Incoming) -> Handling<F> {
+    let answer = own(answer, trail);
+    if incoming.is_end_stream() || head.headers.contains_key(EXPECT) {
+        return Handling::AtOnce { answer: Some(answer) };
+    }
+    let discarded = async move {
+        body::discard(incoming, DISCARDED, DISCARDING_TIME).await;
+        answer
+    };
+    Handling::Boxed { answer: Box::pin(discarded) }
 }

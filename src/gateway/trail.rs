@@ -2,7 +2,7 @@ use std::{rc::Rc, time::Duration};
 
 use http::{HeaderValue, Method, Uri};
 
-use super::{handle::Worker, provenance::Provenance};
+use super::{cors::Grant, handle::Worker, provenance::Provenance};
 use crate::{
     access_log::Record,
     clock::{Stopwatch, Timestamp},
@@ -17,6 +17,8 @@ pub(super) struct Trail {
     pub(super) time: Timestamp,
     pub(super) started: Stopwatch,
     pub(super) provenance: Provenance,
+    /// What the answer tells other sites' pages.
+    pub(super) cors: Option<Grant>,
     pub(super) request_id: HeaderValue,
     pub(super) method: Method,
     pub(super) uri: Uri,

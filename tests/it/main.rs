@@ -4,10 +4,12 @@
 
 mod harness;
 
+mod access;
 mod accounts;
 mod admin;
 mod attacks;
 mod command_line;
+mod cors;
 mod crash;
 mod django;
 mod forwarding;
