@@ -8,4 +8,4 @@ mod native;
 
 pub use endpoint::Endpoint;
 pub use fields::WireError;
-pub use native::{DecodeError, decode, encode, profile, refuse_token, reject, undecodable};
+pub use native::{DecodeError, decode, encode, profile, refuse_token, refuse_user, reject, undecodable};

@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod cors;
 mod downstream;
 mod forward;
 mod handle;
@@ -13,7 +14,9 @@ mod host;
 mod judge;
 mod operate;
 mod operations;
+mod provenance;
 mod request_id;
+mod requirement;
 mod snapshot;
 mod trail;
 

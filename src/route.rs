@@ -5,6 +5,7 @@
 //! they are made of.
 //! Never here: tokens, headers other than the host, anything asynchronous.
 
+mod cors;
 mod group;
 mod host;
 mod hosts;
@@ -15,13 +16,16 @@ mod path_pattern;
 mod reading;
 mod rewrite;
 mod settings;
+mod strip;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
-pub use host::HostPatternError;
+pub use cors::{Cors, Origin, OriginError, Origins};
+pub use host::{HostPatternError, is_host};
 pub use opened::Opened;
 pub use path_pattern::PathPatternError;
-pub use settings::{Access, Destination, HostPattern, PathPattern, Route};
-pub use table::{Found, Refusal, RouteTable, Tie};
+pub use settings::{Access, Claim, Destination, HostPattern, PathPattern, Requirement, Route};
+pub use strip::{Prefix, PrefixError};
+pub use table::{Found, Owner, Refusal, RouteTable, Tie};

@@ -107,11 +107,8 @@ impl App {
             move |_| {
                 let gateway = Gateway::new(&shared, worker_log.as_ref().map(access_log::Handle::worker));
                 move |connection: server::ConnInfo| {
-                    gateway.connection(Downstream {
-                        peer: connection.peer.ip(),
-                        secure: connection.tls.is_some(),
-                        interim: connection.interim,
-                    })
+                    let (peer, secure) = (connection.peer.ip(), connection.tls.is_some());
+                    gateway.connection(Downstream { peer, secure }, connection.interim)
                 }
             },
             &metrics,
@@ -325,6 +322,7 @@ fn shared(
     );
     let snapshot = Snapshot {
         routes,
+        auth_cors: settings.auth_cors.clone(),
         authenticator,
         trusted_proxies: settings.trusted_proxies.clone(),
         identity: settings.identity.clone(),

@@ -19,8 +19,8 @@ impl<'r> BearerToken<'r> {
     ///
     /// # Errors
     /// [`TokenRefusal::Missing`] without credentials of this scheme, [`TokenRefusal::Malformed`] where they are
-    /// not one word, and where there are two `Authorization` lines, or one and a subprotocol: an upstream might
-    /// choose the other.
+    /// not one word, where a backend could find some in credentials of another scheme, and where there are two
+    /// `Authorization` lines, or one and a subprotocol: an upstream might choose the other.
     pub fn from_headers(headers: &'r HeaderMap, scheme: &str) -> Result<Self, TokenRefusal> {
         let offered = subprotocol::offered(headers)?;
         let mut lines = headers.get_all(AUTHORIZATION).iter();
@@ -31,7 +31,7 @@ impl<'r> BearerToken<'r> {
         let text = line.to_str().map_err(|_| TokenRefusal::Malformed)?;
         let (word, token) = text.split_once(' ').unwrap_or((text, ""));
         if !word.eq_ignore_ascii_case(scheme) {
-            return Err(TokenRefusal::Missing);
+            return Err(if mentions(text, scheme) { TokenRefusal::Malformed } else { TokenRefusal::Missing });
         }
         if token.is_empty() || token.contains([' ', '\t', ',']) {
             return Err(TokenRefusal::Malformed);
@@ -43,6 +43,20 @@ impl<'r> BearerToken<'r> {
     pub const fn as_str(self) -> &'r str {
         self.0
     }
+}
+
+/// Whether a lenient backend might find credentials of `scheme` in a line that begins with another one, or with
+/// this one and not a single blank: many look for `Bearer ` anywhere. Such a line must be neither nobody's nor
+/// passed on. What a word of base64 happens to hold does not count.
+fn mentions(line: &str, scheme: &str) -> bool {
+    let line = line.as_bytes();
+    let is_inner = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    line.windows(scheme.len().max(1)).enumerate().any(|(start, word)| {
+        let before = start.checked_sub(1).and_then(|before| line.get(before));
+        let after = line.get(start + word.len());
+        word.eq_ignore_ascii_case(scheme.as_bytes())
+            && (matches!(after, Some(b' ' | b'\t')) || !(is_inner(before) || is_inner(after)))
+    })
 }
 
 /// Why credentials do not open a door.
@@ -161,8 +175,17 @@ mod tests {
         check(&[], Err(Missing));
         check(&[""], Err(Missing));
         check(&["Basic YTpi"], Err(Missing));
-        check(&["Bearer\ta.b.c"], Err(Missing));
         check(&["Bearera.b.c"], Err(Missing));
+        check(&["Basic YmVhcmVyOng="], Err(Missing));
+        check(&["Basic xBEARERx="], Err(Missing));
+        check(&["Token a"], Err(Missing));
+        check(&["Bearer\ta.b.c"], Err(Malformed));
+        check(&["Bearer,a.b.c"], Err(Malformed));
+        check(&["Bearer:a.b.c"], Err(Malformed));
+        check(&["Basic YTpi, Bearer a.b.c"], Err(Malformed));
+        check(&["Basic YTpi,bearer\ta.b.c"], Err(Malformed));
+        check(&["xBearer a.b.c"], Err(Malformed));
+        check(&["Token \"Bearer\" a"], Err(Malformed));
         check(&["Bearer"], Err(Malformed));
         check(&["Bearer  a.b.c"], Err(Malformed));
         check(&["Bearer a.b.c d"], Err(Malformed));

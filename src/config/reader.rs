@@ -108,7 +108,7 @@ impl<'c, 'd> Section<'_, 'c, 'd> {
         let table = found.and_then(|value| self.table_of(key, value, "a table"));
         let span = found.map_or_else(|| self.span.clone(), Spanned::span);
         let path = self.path_of(key);
-        let header = format!("[{path}]");
+        let header = format!("[{}]", without_indices(&path));
         self.child(table, span, path, header, read)
     }
 
@@ -306,6 +306,12 @@ impl<'c, 'd> Section<'_, 'c, 'd> {
     fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
+}
+
+/// `route.cors` for `route[3].cors`: below `[[route]]` TOML's headers mean the last one. No name here has brackets of
+/// its own.
+fn without_indices(path: &str) -> String {
+    path.split('[').map(|part| part.split_once(']').map_or(part, |(_, rest)| rest)).collect()
 }
 
 /// A check: more than nothing, for spans of time that would end at once.

@@ -5,6 +5,7 @@
 
 mod admin;
 mod auth;
+mod cors;
 mod identity;
 mod limits;
 mod listen;
@@ -28,7 +29,8 @@ pub(super) fn read(root: &mut Section<'_, '_, '_>) -> Option<Draft> {
     let auth = root.section("auth", |section| auth::read(section, &identity));
     let limits = root.section("limits", limits::read);
     let mut upstreams = upstream::read(root, limits.idle);
-    let routes = route::read(root, &mut upstreams, identity.forward_token, auth.prefix.as_deref());
+    let routes =
+        route::read(root, &mut upstreams, identity.forward_token, &tokens.settings, auth.prefix.as_deref());
     let admin = root.section("admin", |section| admin::read(section, listen.https));
     let shutdown = root.section("shutdown", shutdown::read);
     let log = root.section("log", log::read);
@@ -49,6 +51,7 @@ pub(super) fn read(root: &mut Section<'_, '_, '_>) -> Option<Draft> {
         upstreams: upstreams.finish(root)?,
         routes: routes?,
         auth_prefix: auth.prefix,
+        auth_cors: auth.cors,
         body: limits.body,
         admin,
         log,

@@ -27,6 +27,8 @@ pub struct Settings {
     pub routes: Vec<route::Route>,
     /// The path below which the auth endpoints are, without a slash at its end; `None` to have none.
     pub auth_prefix: Option<String>,
+    /// Which other sites' pages may use the auth endpoints.
+    pub auth_cors: Option<route::Cors>,
     /// Bounds on request bodies.
     pub body: BodyLimits,
     /// Where the operators' surface listens.

@@ -8,6 +8,7 @@ mod duration;
 mod network;
 mod number;
 mod pairs;
+mod rules;
 mod server;
 mod size;
 mod text;
@@ -19,6 +20,7 @@ use toml::{Spanned, de::DeValue};
 pub(super) use self::{
     choice::Choice,
     pairs::{Pair, Pairs},
+    rules::Rules,
     server::{Server, ServerPlace},
     size::Size,
     text::{HeaderText, MethodText, Written},

@@ -205,6 +205,15 @@ pub fn refuse_token(refusal: TokenRefusal) -> Response<Bytes> {
     answer
 }
 
+/// Words that a good token is not enough: its user meets no rule of the route (RFC 6750, section 3.1).
+pub fn refuse_user() -> Response<Bytes> {
+    let body = json!({"detail": "You do not have permission to perform this action."});
+    let mut answer = answer(StatusCode::FORBIDDEN, &body);
+    let challenge = HeaderValue::from_static(r#"Bearer realm="api", error="insufficient_scope""#);
+    answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    answer
+}
+
 fn not_valid(message: &str) -> (Value, &'static str) {
     let body = json!({
         "detail": "Given token not valid for any token type",

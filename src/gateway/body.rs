@@ -102,6 +102,9 @@ impl Body for ResponseBody {
 pub(super) fn own(answer: Response<Bytes>, mut trail: Box<Trail>) -> Response<ResponseBody> {
     let (mut parts, mut body) = answer.into_parts();
     trail.status = parts.status.as_u16();
+    if let Some(cors) = &trail.cors {
+        cors.write(&mut parts.headers);
+    }
     if trail.method == Method::HEAD {
         // The answer says how long it would be, and hyper leaves it to us to send nothing of it over HTTP/2.
         parts.headers.insert(CONTENT_LENGTH, body.len().into());

@@ -1,7 +1,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::{Response, Uri, request::Parts, uri::PathAndQuery};
 use hyper::body::Incoming;
 
 use super::{
@@ -17,7 +17,7 @@ use crate::{
     interim::Interim,
     metrics::Metrics,
     proxy::{ForwardContext, Forwarded, RequestBody, Tunnel, UpstreamBody},
-    route::Destination,
+    route::{Destination, Prefix},
 };
 
 impl Worker {
@@ -27,7 +27,7 @@ impl Worker {
         index: usize,
         principal: Option<Principal>,
         interim: Option<Interim>,
-        head: Parts,
+        mut head: Parts,
         incoming: Incoming,
         mut trail: Box<Trail>,
     ) -> Response<ResponseBody> {
@@ -39,11 +39,23 @@ impl Worker {
         trail.upload = Some(body.bytes());
         // The head moves on, and the host with it.
         let host = host(&head).unwrap_or_default().to_owned();
+        if let Some(prefix) = &route.strip_prefix {
+            match without(prefix, &head.uri) {
+                Some(uri) => head.uri = uri,
+                None => return own(answer::failed(), trail),
+            }
+        }
         let request_id = trail.request_id.clone();
+        let provenance = trail.provenance;
+        let forwarded_host = provenance.forwarded_host(&head.headers);
         let context = ForwardContext {
             principal: principal.as_ref(),
-            client: trail.client,
+            client: provenance.client,
+            peer: provenance.downstream.peer,
+            believed: provenance.believed,
+            scheme: provenance.scheme(&head.headers),
             host: &host,
+            forwarded_host: forwarded_host.as_ref(),
             request_id: &request_id,
             strip_credentials: principal.is_some() && !route.forward_token,
             interim: interim.as_ref(),
@@ -66,14 +78,21 @@ impl Worker {
         match forwarded {
             Ok(Answer::Own(answer)) => own(answer, trail),
             Ok(Answer::Upstream(answer)) => {
-                let (parts, body) = answer.into_parts();
+                let (mut parts, body) = answer.into_parts();
+                if let Some(cors) = &trail.cors {
+                    cors.replace(&mut parts.headers);
+                }
                 trail.status = parts.status.as_u16();
                 Response::from_parts(parts, ResponseBody::upstream(body, trail))
             }
             Ok(Answer::Tunnel(answer, tunnel)) => {
-                trail.status = answer.status().as_u16();
+                let (mut parts, ()) = answer.into_parts();
+                if let Some(cors) = &trail.cors {
+                    cors.replace(&mut parts.headers);
+                }
+                trail.status = parts.status.as_u16();
                 tokio::task::spawn_local(carry(tunnel, trail));
-                answer.map(|()| ResponseBody::empty())
+                Response::from_parts(parts, ResponseBody::empty())
             }
             Err(error) => {
                 tracing::warn!(
@@ -111,6 +130,16 @@ impl Drop for Open<'_> {
     fn drop(&mut self) {
         self.0.tunnels.decrement();
     }
+}
+
+/// The target without what the upstream does not see; `None` would be a path that the judge had not let pass.
+fn without(prefix: &Prefix, uri: &Uri) -> Option<Uri> {
+    let path = prefix.strip(uri.path())?;
+    let target = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    PathAndQuery::try_from(target).ok().map(Uri::from)
 }
 
 enum Answer {

@@ -4,9 +4,11 @@
 
 use std::{convert::Infallible, future::Future, rc::Rc, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{
     HeaderName, Request, Response,
     header::{EXPECT, HOST},
+    request::Parts,
 };
 use http_body::Body;
 use hyper::{
@@ -17,10 +19,12 @@ use hyper::{
 use super::{
     answer,
     body::{ResponseBody, own},
+    cors::{self, Grant},
     downstream::Downstream,
     handling::Handling,
     judge::{Verdict, judge},
     operations::Operations,
+    provenance::Provenance,
     request_id::RequestIds,
     snapshot::Snapshot,
     trail::Trail,
@@ -30,6 +34,7 @@ use crate::{
     auth::AuthService,
     body,
     clock::{Clock, Stopwatch},
+    interim::Interim,
     metrics::{Metrics, RequestCells},
     proxy::{Forwarder, SharedUpstreams},
 };
@@ -103,13 +108,14 @@ impl Gateway {
         Self(worker)
     }
 
-    /// The service of one connection.
+    /// The service of one connection, which may speak before its answers through `interim`.
     pub fn connection(
         &self,
         downstream: Downstream,
+        interim: Option<Interim>,
     ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible> + use<> {
         let worker = Rc::clone(&self.0);
-        service_fn(move |request| Rc::clone(&worker).handle(request, downstream.clone()))
+        service_fn(move |request| Rc::clone(&worker).handle(request, downstream, interim.clone()))
     }
 }
 
@@ -131,6 +137,7 @@ impl Worker {
         self: Rc<Self>,
         request: Request<Incoming>,
         downstream: Downstream,
+        interim: Option<Interim>,
     ) -> Handling<impl Future<Output = Response<ResponseBody>> + use<>> {
         let started = Stopwatch::start();
         let now = self.clock.now();
@@ -140,7 +147,8 @@ impl Worker {
             worker: Rc::clone(&self),
             time: now,
             started,
-            client: downstream.peer,
+            provenance: Provenance::of(&head.headers, downstream, &self.snapshot.trusted_proxies),
+            cors: verdict.cors(&self.snapshot, &head).map(|cors| Grant::new(cors, &head.headers)),
             request_id: self.request_ids.name(head.headers.get(X_REQUEST_ID)),
             method: head.method.clone(),
             uri: head.uri.clone(),
@@ -171,24 +179,39 @@ impl Worker {
             Verdict::Forward { index, principal, .. } => {
                 trail.label = index;
                 trail.route = Some(index);
-                Handling::Forward {
-                    forward: self.forward(index, principal, downstream.interim, head, incoming, trail),
-                }
+                Handling::Forward { forward: self.forward(index, principal, interim, head, incoming, trail) }
             }
-            Verdict::Refuse { refusal, route } => {
+            Verdict::Preflight { cors, route, method } => {
+                let methods = match (route, &method) {
+                    (Some((_, route)), _) => route.methods.as_deref(),
+                    (None, method) => method.as_ref().map(std::slice::from_ref),
+                };
+                trail.label = route.map_or(self.metrics.auth_endpoints(), |(index, _)| index);
+                trail.route = route.map(|(index, _)| index);
+                at_once(cors::preflight(cors, methods, &head), trail, &head, incoming)
+            }
+            Verdict::Refuse { refusal, route, principal } => {
                 trail.label = route.unwrap_or(trail.label);
                 trail.route = route;
-                let expects = head.headers.contains_key(EXPECT);
-                let answer = own(answer::refuse(&refusal), trail);
-                if incoming.is_end_stream() || expects {
-                    return Handling::Refused { answer: Some(answer) };
+                if let Some(principal) = principal {
+                    trail.token = Some(principal.token());
+                    trail.user = Some(principal.into_user());
                 }
-                let discarded = async move {
-                    body::discard(incoming, DISCARDED, DISCARDING_TIME).await;
-                    answer
-                };
-                Handling::Boxed { answer: Box::pin(discarded) }
+                at_once(answer::refuse(&refusal), trail, &head, incoming)
             }
         }
     }
+}
+
+/// An answer of our own to a request that goes nowhere; what is on its way of the body is read, and forgotten.
+fn at_once<F>(answer: Response<Bytes>, trail: Box<Trail>, head: &Parts, incoming: Incoming) -> Handling<F> {
+    let answer = own(answer, trail);
+    if incoming.is_end_stream() || head.headers.contains_key(EXPECT) {
+        return Handling::AtOnce { answer: Some(answer) };
+    }
+    let discarded = async move {
+        body::discard(incoming, DISCARDED, DISCARDING_TIME).await;
+        answer
+    };
+    Handling::Boxed { answer: Box::pin(discarded) }
 }

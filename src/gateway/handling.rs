@@ -22,7 +22,7 @@ pin_project! {
             #[pin]
             forward: F,
         },
-        Refused {
+        AtOnce {
             answer: Option<Response<ResponseBody>>,
         },
     }
@@ -36,7 +36,7 @@ impl<F: Future<Output = Response<ResponseBody>>> Future for Handling<F> {
             Step::Boxed { answer } => answer.as_mut().poll(cx).map(Ok),
             Step::Forward { forward } => forward.poll(cx).map(Ok),
             // Taken once: nobody polls what is ready.
-            Step::Refused { answer } => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            Step::AtOnce { answer } => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
         }
     }
 }

@@ -4,13 +4,13 @@
 
 use http::{HeaderValue, Method, Version, header::TRANSFER_ENCODING, request::Parts, uri::Scheme};
 
-use super::{host::host, snapshot::Snapshot};
+use super::{cors, host::host, requirement::are_met, snapshot::Snapshot};
 use crate::{
     auth::{Principal, TokenRefusal},
     clock::Timestamp,
     dialect::Endpoint,
     metrics,
-    route::{self, Access, Found, Route},
+    route::{self, Access, Cors, Found, Owner, Route},
 };
 
 /// What becomes of a request.
@@ -27,12 +27,23 @@ pub enum Verdict<'s> {
         /// Whom it is forwarded as: always somebody on a protected route, never anybody on a public one.
         principal: Option<Principal>,
     },
+    /// A browser asks whether another site's page may send a request; it is told here.
+    Preflight {
+        /// Who may.
+        cors: &'s Cors,
+        /// The route of the request that would follow, with its index; `None`: an auth endpoint.
+        route: Option<(usize, &'s Route)>,
+        /// What the endpoint answers to.
+        method: Option<Method>,
+    },
     /// It is refused.
     Refuse {
         /// Why.
         refusal: Refusal,
         /// The route that refused it, where it came that far.
         route: Option<usize>,
+        /// Whom it refused, where that is known.
+        principal: Option<Principal>,
     },
 }
 
@@ -49,6 +60,8 @@ pub enum Refusal {
     NotFound,
     /// The path can be read in more than one way.
     PathAmbiguous,
+    /// The user does not meet the route's rule.
+    RequirementUnmet,
     /// The path, or the host, is malformed.
     TargetMalformed,
     /// The credentials do not open the route.
@@ -62,7 +75,7 @@ pub enum Refusal {
 /// Judges a request by its head alone. Pure: the same head at the same instant gets the same verdict, and there is
 /// no second judge.
 pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdict<'s> {
-    let refuse = |refusal, route| Verdict::Refuse { refusal, route };
+    let refuse = |refusal, route| Verdict::Refuse { refusal, route, principal: None };
     if head.headers.len() > snapshot.header_count {
         return refuse(Refusal::TooManyHeaders, None);
     }
@@ -88,31 +101,80 @@ pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdic
     }
     let Some(host) = host(head) else { return refuse(Refusal::HostMissing, None) };
 
-    let (index, route) = match snapshot.routes.find(host, head.uri.path(), &head.method) {
+    let mut found = snapshot.routes.find(host, head.uri.path(), &head.method);
+    if let Some(asked) = cors::asked(head) {
+        match snapshot.routes.find(host, head.uri.path(), &asked) {
+            Ok(Found::Endpoint(_)) if let Some(cors) = &snapshot.auth_cors => {
+                return Verdict::Preflight { cors, route: None, method: Some(asked) };
+            }
+            Ok(Found::Route { index, route }) => match &route.cors {
+                Some(cors) => return Verdict::Preflight { cors, route: Some((index, route)), method: None },
+                // The upstream answers those itself, whatever methods its route lists.
+                None if route.access == Access::Public
+                    && matches!(found, Err(route::Refusal::MethodNotAllowed { .. })) =>
+                {
+                    found = Ok(Found::Route { index, route });
+                }
+                None => {}
+            },
+            Ok(Found::Endpoint(_)) | Err(_) => {}
+        }
+    }
+    let (index, route) = match found {
         Ok(Found::Endpoint(endpoint)) => return Verdict::Endpoint(endpoint),
         Ok(Found::Route { index, route }) => (index, route),
         Err(refusal) => return refuse(refusal.into(), None),
     };
-    let principal = match route.access {
-        Access::Public => None,
-        Access::Protected => match snapshot.authenticator.authenticate(&head.headers, now) {
-            Ok(principal) => Some(principal),
-            Err(refusal) => return refuse(Refusal::Token(refusal), Some(index)),
-        },
+    if route.access == Access::Public {
+        return Verdict::Forward { index, route, principal: None };
+    }
+    let principal = match snapshot.authenticator.authenticate(&head.headers, now) {
+        Ok(principal) => principal,
+        // Whoever is nobody meets no rule.
+        Err(TokenRefusal::Missing) if route.access == Access::Optional && route.require.is_empty() => {
+            return Verdict::Forward { index, route, principal: None };
+        }
+        Err(refusal) => return refuse(Refusal::Token(refusal), Some(index)),
     };
-    Verdict::Forward { index, route, principal }
+    if are_met(&route.require, principal.verified()) {
+        Verdict::Forward { index, route, principal: Some(principal) }
+    } else {
+        Verdict::Refuse { refusal: Refusal::RequirementUnmet, route: Some(index), principal: Some(principal) }
+    }
 }
 
 /// What any route may list.
 const FORWARDED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-impl Verdict<'_> {
+impl<'s> Verdict<'s> {
+    /// Whose pages may read the answer. A refusal speaks for whoever the path belongs to as it stands, or a page
+    /// could not tell a refusal from a network that is down.
+    pub(super) fn cors(&self, snapshot: &'s Snapshot, head: &Parts) -> Option<&'s Cors> {
+        if !snapshot.has_cors() {
+            return None;
+        }
+        match self {
+            Self::Endpoint(_) => snapshot.auth_cors.as_ref(),
+            Self::Forward { route, .. } => route.cors.as_ref(),
+            Self::Preflight { cors, .. } => Some(cors),
+            Self::Refuse { route: Some(index), .. } => snapshot.routes.routes().get(*index)?.cors.as_ref(),
+            Self::Refuse { route: None, .. } => match snapshot.routes.owner(host(head)?, head.uri.path())? {
+                Owner::Endpoints => snapshot.auth_cors.as_ref(),
+                Owner::Routes(cors) => cors,
+            },
+        }
+    }
+
     /// What metrics and the access log call it.
     pub const fn label(&self) -> metrics::Verdict {
         match self {
             Self::Endpoint(_) => metrics::Verdict::Endpoint,
             Self::Forward { principal: Some(_), .. } => metrics::Verdict::Allowed,
-            Self::Forward { principal: None, .. } => metrics::Verdict::Public,
+            Self::Forward { principal: None, route, .. } => match route.access {
+                Access::Optional => metrics::Verdict::Anonymous,
+                Access::Protected | Access::Public => metrics::Verdict::Public,
+            },
+            Self::Preflight { .. } => metrics::Verdict::Preflight,
             Self::Refuse { refusal, .. } => match refusal {
                 Refusal::HeaderMalformed
                 | Refusal::HostMissing
@@ -122,6 +184,7 @@ impl Verdict<'_> {
                 | Refusal::TransferCodingUnknown => metrics::Verdict::Malformed,
                 Refusal::MethodNotAllowed(_) => metrics::Verdict::MethodNotAllowed,
                 Refusal::NotFound => metrics::Verdict::NotFound,
+                Refusal::RequirementUnmet => metrics::Verdict::Forbidden,
                 Refusal::Token(refusal) => refused(*refusal),
             },
         }

@@ -30,8 +30,9 @@ impl Worker {
             Err(error) => return dialect::undecodable(&error),
         };
         let agent = head.headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-        let caller = Caller { address: trail.client, agent: String::from_utf8_lossy(agent).into_owned() };
-        let Some(place) = self.operations.begin(counted_as(trail.client)) else {
+        let caller =
+            Caller { address: trail.provenance.client, agent: String::from_utf8_lossy(agent).into_owned() };
+        let Some(place) = self.operations.begin(counted_as(trail.provenance.client)) else {
             return dialect::reject(&Rejection::Overloaded);
         };
         let auth = self.auth.clone();

@@ -1,12 +1,19 @@
 use std::time::Duration;
 
-use crate::{auth::Authenticator, net::Networks, proxy::IdentitySettings, route::RouteTable};
+use crate::{
+    auth::Authenticator,
+    net::Networks,
+    proxy::IdentitySettings,
+    route::{Cors, RouteTable},
+};
 
 /// All that a request is judged by. One request sees one snapshot from its head to its end.
 #[derive(Debug)]
 pub struct Snapshot {
     /// Where requests lead.
     pub routes: RouteTable,
+    /// Which other sites' pages may use the auth endpoints.
+    pub auth_cors: Option<Cors>,
     /// Whose they are.
     pub authenticator: Authenticator,
     /// Whose word on the client and its request is believed.
@@ -19,6 +26,13 @@ pub struct Snapshot {
     pub header_count: usize,
     /// Names of the upstreams, by index, for logs.
     pub upstreams: Vec<String>,
+}
+
+impl Snapshot {
+    /// Whether any answer speaks to other sites' pages.
+    pub(super) const fn has_cors(&self) -> bool {
+        self.auth_cors.is_some() || self.routes.has_cors()
+    }
 }
 
 /// Bounds on requests' bodies.

@@ -1,8 +1,8 @@
-use std::{net::IpAddr, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use http::{HeaderValue, Method, StatusCode, Uri};
 
-use super::handle::Worker;
+use super::{cors::Grant, handle::Worker, provenance::Provenance};
 use crate::{
     access_log::Record,
     clock::{Stopwatch, Timestamp},
@@ -16,7 +16,9 @@ pub(super) struct Trail {
     pub(super) worker: Rc<Worker>,
     pub(super) time: Timestamp,
     pub(super) started: Stopwatch,
-    pub(super) client: IpAddr,
+    pub(super) provenance: Provenance,
+    /// What the answer tells other sites' pages.
+    pub(super) cors: Option<Grant>,
     pub(super) request_id: HeaderValue,
     pub(super) method: Method,
     pub(super) uri: Uri,
@@ -59,7 +61,7 @@ impl Drop for Trail {
         log.write(&Record {
             time: self.time,
             request_id: self.request_id.to_str().unwrap_or_default(),
-            client: self.client,
+            client: self.provenance.client,
             method: self.method.as_str(),
             host: host.unwrap_or_default(),
             path: self.uri.path(),

@@ -99,14 +99,20 @@ impl Histogram {
 pub enum Verdict {
     /// A valid token opened a protected route.
     Allowed,
+    /// The route asks for no token, and none came.
+    Anonymous,
     /// An auth endpoint answered.
     Endpoint,
+    /// The token is good, and a rule of the route is not met.
+    Forbidden,
     /// The route lists other methods.
     MethodNotAllowed,
     /// No route takes the path.
     NotFound,
     /// The path has no single meaning, or the head is malformed.
     Malformed,
+    /// A browser asked whether it may ask.
+    Preflight,
     /// The route is public.
     Public,
     /// The token is past its expiry.
@@ -121,12 +127,15 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order of the cells.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Allowed,
+        Self::Anonymous,
         Self::Endpoint,
+        Self::Forbidden,
         Self::MethodNotAllowed,
         Self::NotFound,
         Self::Malformed,
+        Self::Preflight,
         Self::Public,
         Self::TokenExpired,
         Self::TokenInvalid,
@@ -138,10 +147,13 @@ impl Verdict {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",
+            Self::Anonymous => "anonymous",
             Self::Endpoint => "endpoint",
+            Self::Forbidden => "forbidden",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::NotFound => "not_found",
             Self::Malformed => "malformed",
+            Self::Preflight => "preflight",
             Self::Public => "public",
             Self::TokenExpired => "token_expired",
             Self::TokenInvalid => "token_invalid",

@@ -50,10 +50,12 @@ struct Rule {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
+    /// The name itself, but for the spelling that is believed.
+    Forwarding,
+    /// Every name that begins so, but for the spellings that are believed.
+    ForwardingPrefix,
     /// The name itself, on routes where the method decides.
     MethodOverride,
-    /// Every name that begins so.
-    Prefix,
     /// The name itself.
     Whole,
 }
@@ -68,8 +70,9 @@ impl HeaderRules {
             rules.push(Rule::new(&format!("http-{name}"), Takes::Whole));
         }
         rules.extend(settings.strip.iter().map(|name| Rule::new(name.as_str(), Takes::Whole)));
-        rules.extend(FORWARDING.map(|name| Rule::new(name, Takes::Whole)));
-        rules.push(Rule::new("x-forwarded-", Takes::Prefix));
+        rules.extend(NEVER_BELIEVED.map(|name| Rule::new(name, Takes::Whole)));
+        rules.extend(FORWARDING.map(|name| Rule::new(name, Takes::Forwarding)));
+        rules.push(Rule::new("x-forwarded-", Takes::ForwardingPrefix));
         rules.extend(METHOD_OVERRIDES.map(|name| Rule::new(name, Takes::MethodOverride)));
         let mut by_first = [const { Vec::new() }; FIRSTS];
         for rule in rules {
@@ -83,20 +86,23 @@ impl HeaderRules {
     /// Removes from a request's headers, or its trailers, what only we may tell the upstream; with
     /// `method_override` also the fields that name another method, for hosts where some route lists methods.
     ///
+    /// Where they come from a trusted proxy, `believed`, what it says of the way stays, each field under its one
+    /// exact name: what such a proxy says of users, or of another URL, is its clients' word as likely as its own.
+    ///
     /// `Connection` lines are dealt with before.
-    pub fn remove_untrusted(&self, headers: &mut HeaderMap, method_override: bool) {
+    pub fn remove_untrusted(&self, headers: &mut HeaderMap, method_override: bool, believed: bool) {
         // Empty for most requests, and then nothing is allocated.
         let refused: Vec<HeaderName> =
-            headers.keys().filter(|name| self.refuses(name, method_override)).cloned().collect();
+            headers.keys().filter(|name| self.refuses(name, method_override, believed)).cloned().collect();
         for name in refused {
             headers.remove(name);
         }
     }
 
-    fn refuses(&self, name: &HeaderName, method_override: bool) -> bool {
+    fn refuses(&self, name: &HeaderName, method_override: bool, believed: bool) -> bool {
         let name = name.as_str();
         let rules = self.rules.get(first(normal(name).next()));
-        rules.is_some_and(|rules| rules.iter().any(|rule| rule.refuses(name, method_override)))
+        rules.is_some_and(|rules| rules.iter().any(|rule| rule.refuses(name, method_override, believed)))
     }
 }
 
@@ -105,14 +111,15 @@ impl Rule {
         Self { name: normal(name).collect(), takes }
     }
 
-    fn refuses(&self, name: &str, method_override: bool) -> bool {
+    fn refuses(&self, name: &str, method_override: bool, believed: bool) -> bool {
         let mut left = normal(name);
         if !self.name.iter().all(|byte| left.next() == Some(*byte)) {
             return false;
         }
         match self.takes {
+            Takes::Forwarding => left.next().is_none() && !(believed && BELIEVED.contains(&name)),
+            Takes::ForwardingPrefix => !(believed && BELIEVED.contains(&name)),
             Takes::MethodOverride => method_override && left.next().is_none(),
-            Takes::Prefix => true,
             Takes::Whole => left.next().is_none(),
         }
     }
@@ -178,10 +185,29 @@ static HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Beside `X-Forwarded-…`.
-///
-/// `Proxy` would set a CGI program's `HTTP_PROXY` (CVE-2016-5385); `X-Request-Id` is ours, and set afterwards.
-const FORWARDING: [&str; 6] =
-    ["forwarded", "proxy", "x-original-url", "x-real-ip", "x-request-id", "x-rewrite-url"];
+const FORWARDING: [&str; 2] = ["forwarded", "x-real-ip"];
+
+/// What a trusted proxy may say, as it must spell it. Not all of `X-Forwarded-…`: `-User` and its kin name a user,
+/// which only a token does, and `-Uri` and `-Method` another request than the one that was judged.
+const BELIEVED: [&str; 13] = [
+    "forwarded",
+    "x-forwarded-by",
+    "x-forwarded-client-cert",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-forwarded-tls-client-cert",
+    "x-real-ip",
+];
+
+/// `Proxy` would set a CGI program's `HTTP_PROXY` (CVE-2016-5385); frameworks route by the two URLs instead of the
+/// path that was judged; `X-Request-Id` is ours, and set afterwards.
+const NEVER_BELIEVED: [&str; 4] = ["proxy", "x-original-url", "x-request-id", "x-rewrite-url"];
 
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
@@ -256,9 +282,53 @@ mod tests {
             "x_rewrite.url",
         ] {
             let mut headers = map(&[(name, "1"), (name, "2"), ("accept", "*/*")]);
-            rules().remove_untrusted(&mut headers, false);
+            rules().remove_untrusted(&mut headers, false, false);
             assert_eq!(names(&headers), ["accept"], "{name}");
         }
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_word_for_word() {
+        let believed = BELIEVED.map(|name| (name, "1"));
+        let others = [
+            "x_forwarded_for",
+            "x-forwarded_for",
+            "x-forwarded-f-or",
+            "x-forwarded-for-",
+            "-x-forwarded-for",
+            "xforwardedhost",
+            "x-real_ip",
+            "for-warded",
+            "x-forwarded",
+            "x-forwarded-user",
+            "x-forwarded-email",
+            "x-forwarded-groups",
+            "x-forwarded-preferred-username",
+            "x-forwarded-access-token",
+            "x-forwarded-uri",
+            "x-forwarded-method",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-request-id",
+            "proxy",
+            "x-user-id",
+            "x_user_id",
+            "remote-user",
+            "x-secret",
+        ];
+        let mut headers = map(&believed);
+        headers.extend(map(&others.map(|name| (name, "1"))));
+        rules().remove_untrusted(&mut headers, false, true);
+        assert_eq!(names(&headers), BELIEVED);
+    }
+
+    #[test]
+    fn what_is_stripped_is_believed_of_nobody() {
+        let settings = |strip| IdentitySettings { headers: Vec::new(), encoding: Encoding::Percent, strip };
+        let rules = HeaderRules::new(&settings(vec![HeaderName::from_static("x-real-ip")]));
+        let mut headers = map(&[("x-real-ip", "1"), ("x-forwarded-for", "1")]);
+        rules.remove_untrusted(&mut headers, false, true);
+        assert_eq!(names(&headers), ["x-forwarded-for"]);
     }
 
     #[test]
@@ -281,7 +351,7 @@ mod tests {
         let mut headers = map(&passing.map(|name| (name, "1")));
         headers.append("cookie", "2".parse().unwrap());
         let before = headers.clone();
-        rules().remove_untrusted(&mut headers, false);
+        rules().remove_untrusted(&mut headers, false, false);
         assert_eq!(headers, before);
     }
 
@@ -294,9 +364,9 @@ mod tests {
             ("x-http", ""),
         ];
         let mut headers = map(&overrides);
-        rules().remove_untrusted(&mut headers, false);
+        rules().remove_untrusted(&mut headers, false, false);
         assert_eq!(headers, map(&overrides));
-        rules().remove_untrusted(&mut headers, true);
+        rules().remove_untrusted(&mut headers, true, false);
         assert_eq!(names(&headers), ["x-http"]);
     }
 
@@ -379,15 +449,17 @@ mod tests {
                 "x-forwarded-for", "x-forwarded-client-cert", "forwarded", "x-real-ip", "x-secret", "9lives"])
                 .prop_flat_map(alias),
             others in prop::collection::vec("[a-z][a-z0-9_-]{0,12}", 0..12),
+            believed in any::<bool>(),
         ) {
             let mut headers = HeaderMap::new();
             for other in &others {
                 headers.append(other.parse::<HeaderName>().unwrap(), HeaderValue::from_static("1"));
             }
             headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static("root"));
-            rules().remove_untrusted(&mut headers, false);
-            prop_assert!(!headers.contains_key(&name), "{}", name);
-            prop_assert!(headers.values().all(|value| value == "1"));
+            rules().remove_untrusted(&mut headers, false, believed);
+            let is_exact = BELIEVED.contains(&name.to_ascii_lowercase().as_str());
+            prop_assert!(headers.contains_key(&name) == (believed && is_exact), "{}", name);
+            prop_assert!(believed && is_exact || headers.values().all(|value| value == "1"));
         }
     }
 }

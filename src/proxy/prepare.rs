@@ -24,10 +24,18 @@ use crate::{
 pub struct ForwardContext<'a> {
     /// Whom it is forwarded as.
     pub principal: Option<&'a Principal>,
-    /// The client's address.
+    /// The client: whose share of the upstream's connections the request counts in.
     pub client: IpAddr,
+    /// The other end of the connection that it came on.
+    pub peer: IpAddr,
+    /// Whether that is a trusted proxy, whose word on the client's way is passed on.
+    pub believed: bool,
+    /// `X-Forwarded-Proto`: `http` or `https`, or what a trusted proxy said.
+    pub scheme: &'static str,
     /// The host as the client sent it: `Host`, or `:authority`.
     pub host: &'a str,
+    /// `X-Forwarded-Host`, where a trusted proxy said it.
+    pub forwarded_host: Option<&'a HeaderValue>,
     /// `X-Request-Id`.
     pub request_id: &'a HeaderValue,
     /// Whether `Authorization` stays here.
@@ -62,7 +70,7 @@ impl Preparation {
     ) -> Option<HeaderValue> {
         let headers = &mut head.headers;
         remove_hop_by_hop_of_request(headers);
-        self.rules.remove_untrusted(headers, context.method_override);
+        self.rules.remove_untrusted(headers, context.method_override, context.believed);
         if context.strip_credentials {
             headers.remove(AUTHORIZATION);
         }
@@ -86,7 +94,8 @@ impl Preparation {
     /// Trailers may say no more than headers: a lenient backend merges the two.
     pub fn clean_trailers(&self, trailers: &mut HeaderMap, method_override: bool) {
         remove_hop_by_hop_of_request(trailers);
-        self.rules.remove_untrusted(trailers, method_override);
+        // No proxy has reason to tell of the way in trailers.
+        self.rules.remove_untrusted(trailers, method_override, false);
         for name in [AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST] {
             trailers.remove(name);
         }
@@ -148,16 +157,33 @@ fn frame(headers: &mut HeaderMap, method: &Method, framing: Framing) {
 }
 
 fn forward_origin(headers: &mut HeaderMap, context: &ForwardContext<'_>, host: Option<&HeaderValue>) {
-    // The text of an address is a legal value.
-    if let Ok(client) = HeaderValue::try_from(context.client.to_canonical().to_string()) {
-        headers.insert(&FORWARDED_FOR, client);
+    // Whom no proxy vouches for has no line of his own left by now.
+    if let Some(way) = with_peer(headers, context.peer) {
+        headers.insert(&FORWARDED_FOR, way);
     }
-    headers.insert(&FORWARDED_PROTO, HeaderValue::from_static("https"));
+    headers.insert(&FORWARDED_PROTO, HeaderValue::from_static(context.scheme));
     // A request of HTTP/1.0 may name no host; then the field is there and empty (RFC 9112, section 3.2).
     let asked = HeaderValue::from_str(context.host).unwrap_or_else(|_| HeaderValue::from_static(""));
     headers.insert(HOST, host.unwrap_or(&asked).clone());
-    headers.insert(&FORWARDED_HOST, asked);
+    headers.insert(&FORWARDED_HOST, context.forwarded_host.cloned().unwrap_or(asked));
     headers.insert(&REQUEST_ID, context.request_id.clone());
+}
+
+/// The way so far, and who brought it here.
+fn with_peer(headers: &HeaderMap, peer: IpAddr) -> Option<HeaderValue> {
+    let peer = peer.to_canonical().to_string();
+    let mut lines = headers.get_all(&FORWARDED_FOR).iter().filter(|line| !line.is_empty()).peekable();
+    if lines.peek().is_none() {
+        // The text of an address is a legal value.
+        return HeaderValue::try_from(peer).ok();
+    }
+    let mut way = Vec::new();
+    for line in lines {
+        way.extend_from_slice(line.as_bytes());
+        way.extend_from_slice(b", ");
+    }
+    way.extend_from_slice(peer.as_bytes());
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(way)).ok()
 }
 
 /// Path and query as they came; scheme and authority of an absolute form say nothing that `Host` does not.
@@ -206,6 +232,22 @@ mod tests {
                 "x-request-id: r-1",
             ]
         );
+    }
+
+    #[test]
+    fn the_way_grows_by_the_peer() {
+        for (lines, expected) in [
+            (&[][..], "2001:db8::1"),
+            (&["192.0.2.1"], "192.0.2.1, 2001:db8::1"),
+            (&["192.0.2.1, x", "10.0.0.1"], "192.0.2.1, x, 10.0.0.1, 2001:db8::1"),
+            (&["", "10.0.0.1"], "10.0.0.1, 2001:db8::1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(&FORWARDED_FOR, HeaderValue::from_static(line));
+            }
+            assert_eq!(with_peer(&headers, "2001:db8::1".parse().unwrap()).unwrap(), expected);
+        }
     }
 
     #[test]
@@ -277,8 +319,12 @@ mod tests {
         let (mut head, ()) = request.body(()).unwrap().into_parts();
         let context = ForwardContext {
             principal: None,
-            client: "::ffff:192.0.2.7".parse().unwrap(),
+            client: "192.0.2.7".parse().unwrap(),
+            peer: "::ffff:192.0.2.7".parse().unwrap(),
+            believed: false,
+            scheme: "https",
             host: "app.example:8443",
+            forwarded_host: None,
             request_id: &HeaderValue::from_static("r-1"),
             strip_credentials: true,
             interim: None,

@@ -1,6 +1,6 @@
 use http::{HeaderValue, Method};
 
-use super::Route;
+use super::{Cors, Route};
 
 /// The routes of one host pattern and one path pattern: among them the method alone decides.
 #[derive(Debug)]
@@ -26,6 +26,11 @@ impl Group {
     ) -> Result<(usize, &'r Route), &HeaderValue> {
         let mut members = self.members.iter().filter_map(|index| Some((*index, routes.get(*index)?)));
         members.find(|(_, route)| takes(route, method)).ok_or(&self.allow)
+    }
+
+    /// What the first member that says so lets other sites' pages do.
+    pub(super) fn cors<'r>(&self, routes: &'r [Route]) -> Option<&'r Cors> {
+        self.members.iter().find_map(|index| routes.get(*index)?.cors.as_ref())
     }
 }
 
@@ -74,7 +79,10 @@ mod tests {
             hosts: Vec::new(),
             methods: methods.map(<[Method]>::to_vec),
             access: Access::Protected,
+            require: Vec::new(),
             forward_token: false,
+            strip_prefix: None,
+            cors: None,
             destination: Destination::Echo,
         }
     }

@@ -82,6 +82,11 @@ pub enum HostPatternError {
     TooLong,
 }
 
+/// Whether `text` is a host as a request names one, with or without port, and not empty.
+pub fn is_host(text: &str) -> bool {
+    !text.is_empty() && bare(text).is_some()
+}
+
 /// What of a request's host decides: without port and trailing dot, in the case that was sent.
 ///
 /// `None`: it is no host (RFC 9112, section 3.2 wants that answered 400). A request without any, as HTTP/1.0 has
@@ -118,7 +123,8 @@ const fn is_name_byte(byte: u8) -> bool {
 }
 
 fn is_port(port: &str) -> bool {
-    port.len() <= MAX_PORT && port.bytes().all(|byte| byte.is_ascii_digit())
+    let is_number = || port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    port.is_empty() || (port.len() <= MAX_PORT && is_number())
 }
 
 fn plain_name(name: &str) -> Result<String, HostPatternError> {
@@ -230,6 +236,11 @@ mod tests {
             ("app.example.com:8443", "app.example.com"),
             ("app.example.com.:8443", "app.example.com"),
             ("app.example.com:", "app.example.com"),
+            ("app.example.com:65535", "app.example.com"),
+            ("app.example.com:00080", "app.example.com"),
+            ("my_service:80", "my_service"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("192.0.2.1:80", "192.0.2.1"),
             ("[::1]:8443", "[::1]"),
             ("[0:0::0001]", "[::1]"),
         ] {
@@ -261,6 +272,29 @@ mod tests {
             "[::1%25eth0]",
             "::1",
             "a:123456",
+            "a:65536",
+            "a:99999",
+            "a:+80",
+            "a:-1",
+            "a: 80",
+            "a\tb",
+            " a",
+            "a ",
+            "a\\b",
+            "a#b",
+            "a?b",
+            "a*b",
+            "a%00",
+            "%61",
+            "[::1]80",
+            "[]",
+            "[192.0.2.1]",
+            "[v1.x]",
+            "http://a",
+            "a;b",
+            "a\"b",
+            "a'b",
+            "a|b",
             &long,
         ] {
             assert_eq!(bare(host), None, "{host}");

@@ -27,7 +27,8 @@ impl Marks {
     /// The marks of `path`.
     pub(super) fn of(path: &[u8]) -> Self {
         let mut marks = 0;
-        let mut previous = 0;
+        // Nothing stands before the first.
+        let mut previous = b'_';
         for &byte in path {
             marks |= BYTES.get(usize::from(byte)).copied().unwrap_or(0);
             if byte == b'/' {
@@ -51,13 +52,14 @@ impl Marks {
     }
 }
 
-/// What some file systems and frameworks drop at the end of a name: dots and white space, as `%0a` decoded too.
+/// What some file systems and frameworks drop at the end of a name: dots and white space, decoded too.
 pub(super) const fn is_loose(byte: u8) -> bool {
     byte == b'.' || is_blank(byte)
 }
 
+/// White space, and the control bytes that URL parsers drop with it at the ends.
 pub(super) const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+    byte == b' ' || byte.is_ascii_control()
 }
 
 const fn before_slash(previous: u8) -> u16 {
@@ -129,12 +131,13 @@ mod tests {
             (b"/a /b", Marks::LOOSE_END),
             (b"/a ", Marks::LOOSE_END),
             (b"/\xc3\xa9", Marks::BEYOND_ASCII),
-            (b"/a\0", Marks::CONTROL),
-            (b"/\x7f", Marks::CONTROL),
+            (b"/a\0b", Marks::CONTROL),
+            (b"/\x7fb", Marks::CONTROL),
             (b"/aBc", Marks::CAPITAL),
         ] {
             assert_eq!(Marks::of(path), mark, "{}", path.escape_ascii());
         }
         assert!(Marks::of(b"/a\t").has(Marks::LOOSE_END));
+        assert!(Marks::of(b"/a\x01/b").has(Marks::LOOSE_END));
     }
 }

@@ -3,26 +3,46 @@ use super::{Access, PathPattern, Route, group};
 /// A route that opens on its host what another protects on any host: right now and then, a hole more often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The index of the public route, which names hosts.
+    /// The index of the route that lets more users pass, which names hosts.
     pub opens: usize,
-    /// The index of the protected route, which names none.
+    /// The index of the route that lets fewer pass, which names none.
     pub protects: usize,
 }
 
 pub(super) fn opened(routes: &[Route]) -> Vec<Opened> {
     let mut found = Vec::new();
     for (opens, open) in routes.iter().enumerate() {
-        if open.hosts.is_empty() || open.access != Access::Public {
+        if open.hosts.is_empty() {
             continue;
         }
         for (protects, protected) in routes.iter().enumerate() {
-            let counts = protected.hosts.is_empty() && protected.access == Access::Protected;
+            let counts = protected.hosts.is_empty() && closure(open) < closure(protected);
             if counts && group::overlap(open, protected) && lays_open(open, protected, routes) {
                 found.push(Opened { opens, protects });
             }
         }
     }
     found
+}
+
+/// How few a route lets pass.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Closure {
+    /// Whoever comes passes.
+    Open,
+    /// Whoever has a token.
+    Users,
+    /// Whoever has a token of which a rule is true; which rule lets more pass is not for us to say.
+    SomeUsers,
+}
+
+fn closure(route: &Route) -> Closure {
+    match route.access {
+        // A rule is met by nobody who is not known.
+        Access::Optional | Access::Protected if !route.require.is_empty() => Closure::SomeUsers,
+        Access::Protected => Closure::Users,
+        Access::Optional | Access::Public => Closure::Open,
+    }
 }
 
 /// Whether some path is taken by both, and neither leaves all such paths to a more specific route of its own kind.
@@ -62,7 +82,10 @@ mod tests {
             hosts: if host.is_empty() { Vec::new() } else { vec![HostPattern::parse(host).unwrap()] },
             methods: None,
             access,
+            require: Vec::new(),
             forward_token: false,
+            strip_prefix: None,
+            cors: None,
             destination: Destination::Echo,
         }
     }
@@ -97,6 +120,22 @@ mod tests {
         use Access::{Protected, Public};
         check(&[("", "/*", Protected), ("", "/static/*", Public), ("a.b", "/static/*", Public)], &[]);
         check(&[("", "/admin/*", Protected), ("a.b", "/*", Public), ("a.b", "/admin/*", Protected)], &[]);
+    }
+
+    #[test]
+    fn anonymous_users_and_lost_rules_open_too() {
+        let with_rule = |mut route: Route| {
+            let claim = super::super::Claim::User;
+            route.require = vec![super::super::Requirement { claim, values: vec!["1".to_owned()] }];
+            route
+        };
+        let found = |routes: &[Route]| opened(routes).len();
+        let protected = || route("", "/*", Access::Protected);
+        assert_eq!(found(&[protected(), route("a.b", "/*", Access::Optional)]), 1);
+        assert_eq!(found(&[protected(), with_rule(route("a.b", "/*", Access::Optional))]), 0);
+        assert_eq!(found(&[with_rule(protected()), route("a.b", "/*", Access::Protected)]), 1);
+        assert_eq!(found(&[with_rule(protected()), with_rule(route("a.b", "/*", Access::Protected))]), 0);
+        assert_eq!(found(&[route("", "/*", Access::Optional), route("a.b", "/*", Access::Public)]), 0);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use super::{
 /// The longest path that is looked at, in bytes.
 pub(super) const MAX_PATH: usize = 8 * 1024;
 
-/// A request's path, well-formed: it begins with a slash and holds no control byte and no broken escape.
+/// A request's path, well-formed: it begins with a slash and holds no control byte, plain or escaped, and no broken
+/// escape.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RawPath<'p> {
     bytes: &'p [u8],
@@ -24,7 +25,7 @@ impl<'p> RawPath<'p> {
             return Err(Refusal::PathMalformed);
         }
         let marks = Marks::of(bytes);
-        if marks.has(Marks::CONTROL) || (marks.has(Marks::ESCAPE) && !escapes_are_whole(bytes)) {
+        if marks.has(Marks::CONTROL) || (marks.has(Marks::ESCAPE) && !escapes_are_sound(bytes)) {
             return Err(Refusal::PathMalformed);
         }
         Ok(Self { bytes, marks })
@@ -140,11 +141,11 @@ impl From<Unreadable> for Refusal {
     }
 }
 
-fn escapes_are_whole(path: &[u8]) -> bool {
+fn escapes_are_sound(path: &[u8]) -> bool {
     let mut rest = path;
     while let Some(start) = rest.iter().position(|byte| *byte == b'%') {
         rest = rest.get(start..).unwrap_or_default();
-        if escape(rest).is_none_or(|byte| byte == 0) {
+        if escape(rest).is_none_or(|byte| byte.is_ascii_control()) {
             return false;
         }
         rest = rest.get(3..).unwrap_or_default();

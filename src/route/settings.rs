@@ -1,5 +1,7 @@
 use http::Method;
 
+use super::{Cors, Prefix};
+
 /// One `[[route]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -13,8 +15,14 @@ pub struct Route {
     pub methods: Option<Vec<Method>>,
     /// Who may pass.
     pub access: Access,
+    /// What its users must be besides; all of it. Never on a public route, where nobody is known.
+    pub require: Vec<Requirement>,
     /// Whether the credentials are passed on to the upstream.
     pub forward_token: bool,
+    /// What the upstream does not see of the path.
+    pub strip_prefix: Option<Prefix>,
+    /// Which other sites' pages may read its answers; `None`: the upstream says so itself.
+    pub cors: Option<Cors>,
     /// Where it leads.
     pub destination: Destination,
 }
@@ -22,10 +30,30 @@ pub struct Route {
 /// Who may pass a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
+    /// Whoever presents a valid access token, and whoever presents none; a bad one is refused.
+    Optional,
     /// Whoever presents a valid access token.
     Protected,
     /// Anybody.
     Public,
+}
+
+/// A claim, and which values of it open the route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// The claim.
+    pub claim: Claim,
+    /// The claim is one of these, or a list that holds one. Never empty.
+    pub values: Vec<String>,
+}
+
+/// A claim that rules may look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The claim of that index in `token::Settings::claims`.
+    Extra(usize),
+    /// The claim that names the user.
+    User,
 }
 
 /// Where a route leads.

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, HashMap};
 use http::{HeaderValue, Method};
 
 use super::{
-    HostPattern, Opened, PathPattern, Route,
+    Cors, HostPattern, Opened, PathPattern, Route,
     group::{self, Group},
     hosts::{Hosts, Matches},
     opened,
@@ -26,6 +26,7 @@ pub struct RouteTable {
     has_loose_patterns: bool,
     /// Route for route.
     methods_decide: Vec<bool>,
+    has_cors: bool,
 }
 
 impl RouteTable {
@@ -59,7 +60,16 @@ impl RouteTable {
             || named.values().any(PathMap::has_loose_patterns);
         let hosts = Hosts::new(any, named);
         let methods_decide = routes.iter().map(|route| methods_decide(route, &routes)).collect();
-        Ok(Self { routes, groups, endpoints: endpoint_paths, hosts, has_loose_patterns, methods_decide })
+        let has_cors = routes.iter().any(|route| route.cors.is_some());
+        Ok(Self {
+            routes,
+            groups,
+            endpoints: endpoint_paths,
+            hosts,
+            has_loose_patterns,
+            methods_decide,
+            has_cors,
+        })
     }
 
     /// Which route or endpoint a request takes.
@@ -68,7 +78,8 @@ impl RouteTable {
     /// the query.
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<Found<'_>, Refusal> {
         let hosts = self.hosts.find(host).ok_or(Refusal::HostMalformed)?;
-        let path = RawPath::parse(path)?;
+        let sent = path;
+        let path = RawPath::parse(sent)?;
         let goal = self.goal(&hosts, path.plain(), PathMap::find, PathMap::find);
         let loosely =
             |reading: &[u8]| self.goal(&hosts, reading, PathMap::find_loosely, PathMap::find_loosely) == goal;
@@ -87,9 +98,28 @@ impl RouteTable {
                 let found = group.route(method, &self.routes);
                 let (index, route) =
                     found.map_err(|allow| Refusal::MethodNotAllowed { allow: allow.clone() })?;
+                if let Some(prefix) = &route.strip_prefix {
+                    prefix.check(sent, |reading| {
+                        self.goal(&hosts, reading, PathMap::find, PathMap::find) == goal && loosely(reading)
+                    })?;
+                }
                 Ok(Found::Route { index, route })
             }
         }
+    }
+
+    /// Whose the path is byte for byte, whatever else it may be read as: who speaks where a request is refused.
+    pub fn owner(&self, host: &str, path: &str) -> Option<Owner<'_>> {
+        let hosts = self.hosts.find(host)?;
+        match self.goal(&hosts, path.as_bytes(), PathMap::find, PathMap::find)? {
+            Goal::Endpoint(_) => Some(Owner::Endpoints),
+            Goal::Group(group) => self.groups.get(group).map(|group| Owner::Routes(group.cors(&self.routes))),
+        }
+    }
+
+    /// Whether some route answers other sites' pages itself.
+    pub const fn has_cors(&self) -> bool {
+        self.has_cors
     }
 
     /// The routes as they were given.
@@ -132,6 +162,15 @@ pub enum Found<'t> {
         /// The route itself.
         route: &'t Route,
     },
+}
+
+/// Whose a path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner<'t> {
+    /// The auth endpoints'.
+    Endpoints,
+    /// Some routes' that differ in their methods alone, with what the first of them that says anything says.
+    Routes(Option<&'t Cors>),
 }
 
 /// Why a request leads nowhere.

@@ -5,7 +5,10 @@ mod lenient;
 use http::Method;
 use proptest::prelude::*;
 
-use super::{Access, Destination, Found, HostPattern, PathPattern, Refusal, Route, RouteTable, Tie};
+use super::{
+    Access, Cors, Destination, Found, HostPattern, Origins, Owner, PathPattern, Prefix, Refusal, Route,
+    RouteTable, Tie,
+};
 use crate::dialect::Endpoint;
 
 fn route(host: &str, path: &str) -> Route {
@@ -15,7 +18,10 @@ fn route(host: &str, path: &str) -> Route {
         hosts: if host.is_empty() { Vec::new() } else { vec![HostPattern::parse(host).unwrap()] },
         methods: None,
         access: Access::Protected,
+        require: Vec::new(),
         forward_token: false,
+        strip_prefix: None,
+        cors: None,
         destination: Destination::Echo,
     }
 }
@@ -92,7 +98,7 @@ fn ordinary_urls_find_their_route() {
             ("/api/v1/./users", "/api/*"),
             ("/api/v1/x/../users", "/api/*"),
             ("/a/%2e%2e/b", "/*"),
-            ("/api/%0d%0a", "/api/*"),
+            ("/api/100%250d%250a", "/api/*"),
         ],
     );
 }
@@ -112,6 +118,12 @@ fn malformed_paths_are_refused() {
         "/\x7f",
         "/%00",
         "/a%00.html",
+        "/a%01",
+        "/a%09b",
+        "/a%0a",
+        "/a%0Db",
+        "/a%1b%5b0m",
+        "/%7f",
         "/%",
         "/%2",
         "/%zz",
@@ -131,7 +143,7 @@ fn malformed_paths_are_refused() {
 }
 
 /// Spellings by which `/public/…` or `/…` reaches `/admin` behind one backend or another.
-const DETOURS: [&str; 61] = [
+const DETOURS: [&str; 66] = [
     "/public/../admin",
     "/public/..;/admin",
     "/public/..;x=1/admin",
@@ -165,6 +177,11 @@ const DETOURS: [&str; 61] = [
     "/public/.. /admin",
     "/public/..%20/admin",
     "/public/..%09/admin",
+    "/public/.%09./admin",
+    "/public/.%2509./admin",
+    "/public/.%250a./admin",
+    "/public/..%250d/admin",
+    "/public/..%2501/admin",
     "/public/.. ./admin",
     "/public/.../admin",
     "/public/..%2e/admin",
@@ -244,7 +261,9 @@ fn an_exact_path_is_not_passed_by_its_neighbours() {
             ("/admin//", "ambiguous"),
             ("/admin.", "ambiguous"),
             ("/admin%20", "ambiguous"),
-            ("/admin%0a", "ambiguous"),
+            ("/admin%0a", "malformed"),
+            ("/admin%250a", "ambiguous"),
+            ("/adm%250ain", "ambiguous"),
             ("/admin%2f", "ambiguous"),
             ("/admin/.", "ambiguous"),
             ("/admin;", "ambiguous"),
@@ -388,6 +407,75 @@ fn methods_decide_on_the_hosts_where_a_route_lists_some() {
 }
 
 #[test]
+fn what_is_left_of_a_path_has_one_meaning_too() {
+    let layout = [("", "/api/v1/*"), ("", "/api/v1/admin/*"), ("", "/*")];
+    check(
+        &stripping(&layout, "/api/v1"),
+        &[
+            ("/api/v1", "/api/v1/*"),
+            ("/api/v1/", "/api/v1/*"),
+            ("/api/v1/x//y", "/api/v1/*"),
+            ("/api/v1/x/../y", "/api/v1/*"),
+            ("/api/v1/a%2Fb;c=%5c", "/api/v1/*"),
+            ("/api/v1/https://x.example/y", "/api/v1/*"),
+            ("/api/v1/admin/x", "/api/v1/admin/*"),
+            // Another site's address to whoever is sent the rest.
+            ("/api/v1//evil.example/x", "ambiguous"),
+            ("/api/v1///evil.example/x", "ambiguous"),
+            ("/api/v1/\\evil.example/x", "ambiguous"),
+            ("/api/v1/%2fevil.example/x", "ambiguous"),
+            ("/api/v1/%5cevil.example", "ambiguous"),
+            ("/api/v1/%252fevil.example", "ambiguous"),
+            ("/api/v1/.//evil.example", "ambiguous"),
+            ("/api/v1/x/..//evil.example", "ambiguous"),
+            ("/api/v1//", "ambiguous"),
+            // The whole climbs nowhere, the rest does.
+            ("/api/v1/../v1/x", "ambiguous"),
+            ("/api/v1/x/../../../api/v1/y", "ambiguous"),
+            ("/api/v1/..%2fv1/x", "ambiguous"),
+            // Not there letter for letter.
+            ("/%61pi/v1/x", "ambiguous"),
+            ("/API/v1/x", "ambiguous"),
+            ("/api//v1/x", "ambiguous"),
+            ("/api;x/v1/x", "ambiguous"),
+            ("/api/./v1/x", "ambiguous"),
+            ("/api%2fv1/x", "ambiguous"),
+            ("/api/v1;x", "ambiguous"),
+            ("/api/v1%20/x", "ambiguous"),
+        ],
+    );
+    check(
+        &stripping(&layout, "/api"),
+        &[("/api/v1//x", "/api/v1/*"), ("/api/v1/../v1/x", "/api/v1/*"), ("/api//v1/x", "ambiguous")],
+    );
+}
+
+#[test]
+fn a_path_belongs_to_somebody_whatever_else_it_may_be_read_as() {
+    let cors =
+        Cors { origins: Origins::Any, credentials: false, expose: None, max_age: std::time::Duration::ZERO };
+    let mut get = route("", "/api/*");
+    get.methods = Some(vec![Method::GET]);
+    let mut put = route("", "/api/*");
+    put.methods = Some(vec![Method::PUT]);
+    put.cors = Some(cors.clone());
+    let routes = RouteTable::new(vec![get, put, route("", "/x")], endpoints()).unwrap();
+    assert!(routes.has_cors() && !table(&[("", "/*")]).has_cors());
+    for (path, owner) in [
+        ("/api/auth/login", Some(Owner::Endpoints)),
+        ("/api/../x", Some(Owner::Routes(Some(&cors)))),
+        ("/api/%00", Some(Owner::Routes(Some(&cors)))),
+        ("/x", Some(Owner::Routes(None))),
+        ("/y", None),
+        ("*", None),
+        ("", None),
+    ] {
+        assert_eq!(routes.owner("", path), owner, "{path}");
+    }
+    assert_eq!(routes.owner("a b", "/x"), None);
+}
+
+#[test]
 fn ties_are_named_in_pairs() {
     let tie = |first, second| Tie { first, second };
     let of = |routes: &[(&str, &str)]| {
@@ -475,6 +563,10 @@ fn spelling() -> impl Strategy<Value = &'static str> {
         "%23",
         "%20",
         "%09",
+        "%2509",
+        "%250a",
+        "%250D",
+        "%2501",
         "%61",
         "%2561",
         "%41",
@@ -493,6 +585,30 @@ fn spelling() -> impl Strategy<Value = &'static str> {
         "login",
         "/api/auth/login",
     ])
+}
+
+/// Layouts and what their routes below `/api` or `/a` take off.
+const STRIPPING: [(&[(&str, &str)], &str); 4] = [
+    (&[("", "/*"), ("", "/api/*")], "/api"),
+    (&[("", "/api/*"), ("", "/api/admin/*"), ("", "/api/a")], "/api"),
+    (&[("", "/api/public/*"), ("", "/api/admin/*")], "/api"),
+    (&[("a.b", "/a/b/*"), ("", "/a/*"), ("", "/*")], "/a/b"),
+];
+
+fn stripping(layout: &[(&str, &str)], prefix: &str) -> RouteTable {
+    let routes = layout.iter().map(|(host, path)| {
+        let mut route = route(host, path);
+        route.strip_prefix = Prefix::parse(prefix, &route.path).ok();
+        route
+    });
+    RouteTable::new(routes.collect(), endpoints()).unwrap()
+}
+
+fn stripped_path() -> impl Strategy<Value = String> {
+    let start = prop::sample::select(vec!["", "/api", "/api/", "/api/public", "/api/admin", "/a/b", "/a/b/"]);
+    (start, prop::collection::vec(spelling(), 0..7)).prop_map(|(start, parts)| {
+        if start.is_empty() { format!("/{}", parts.concat()) } else { start.to_owned() + &parts.concat() }
+    })
 }
 
 fn path() -> impl Strategy<Value = String> {
@@ -518,6 +634,55 @@ proptest! {
                 let ours = if found == "method" { "Me" } else { &found };
                 prop_assert_eq!(ours, theirs, "{} {:?} {}", path, deeds, read.path.escape_ascii());
             }
+        }
+    }
+
+    /// With the prefix before it again, whatever a backend makes of the rest is what the rest's route may reach.
+    #[test]
+    fn no_lenient_backend_finds_another_route_in_what_is_left_of_a_path(
+        which in 0..STRIPPING.len(),
+        path in stripped_path(),
+        deeds in prop::collection::vec(lenient::deed(), 0..7),
+    ) {
+        let (layout, prefix) = STRIPPING[which];
+        let table = stripping(layout, prefix);
+        let found = table.find("a.b", &path, &Method::POST);
+        if let Ok(Found::Route { route, .. }) = found
+            && let Some(prefix) = &route.strip_prefix
+        {
+            let left = prefix.strip(&path).unwrap();
+            let read = lenient::read(left.as_bytes(), &deeds);
+            prop_assert!(!read.climbed, "{path} {deeds:?}");
+            prop_assert!(!read.path.starts_with(b"//"), "{path} {deeds:?}");
+            let whole = [prefix.to_string().as_bytes(), &read.path].concat();
+            for ignores_case in [false, true] {
+                let theirs = lenient::find(layout, &whole, ignores_case, read.ignores_slash);
+                prop_assert_eq!(&route.name, theirs, "{} {:?} {}", path, deeds, whole.escape_ascii());
+            }
+        }
+    }
+
+    /// A reading, sent as a path of its own, leads to no other route than the path that it is a reading of.
+    #[test]
+    fn a_reading_of_a_reading_finds_nothing_new(
+        layout in 0..LAYOUTS.len(),
+        path in path(),
+        deeds in prop::collection::vec(lenient::deed(), 1..7),
+    ) {
+        let table = table(LAYOUTS[layout]);
+        let found = outcome(&table, "a.b", &path);
+        let read = lenient::read(path.as_bytes(), &deeds);
+        if let Ok(reading) = std::str::from_utf8(&read.path)
+            && found != "ambiguous"
+            && found != "malformed"
+            && !reading.contains(['?', '#'])
+            && !read.ignores_slash
+        {
+            let again = outcome(&table, "a.b", reading);
+            prop_assert!(
+                again == found || again == "ambiguous" || again == "malformed",
+                "{path} finds {found}, {reading} finds {again}"
+            );
         }
     }
 

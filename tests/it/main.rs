@@ -4,17 +4,20 @@
 
 mod harness;
 
+mod access;
 mod accounts;
 mod admin;
 mod attacks;
 mod command_line;
 mod corpus;
+mod cors;
 mod crash;
 mod django;
 mod forwarding;
 mod http2;
 mod limits;
 mod logout;
+mod proxies;
 mod refresh;
 mod routes;
 mod startup;

@@ -1,6 +1,6 @@
 use std::{num::NonZeroU32, time::Duration};
 
-use super::identity::Identity;
+use super::{cors, identity::Identity};
 use crate::{
     auth::{Quota, Settings},
     config::{
@@ -8,6 +8,7 @@ use crate::{
         value::Choice,
     },
     password,
+    route::Cors,
 };
 
 /// `[auth]`
@@ -15,6 +16,7 @@ pub(super) struct Auth {
     pub(super) settings: Settings,
     pub(super) password: password::Settings,
     pub(super) prefix: Option<String>,
+    pub(super) cors: Option<Cors>,
 }
 
 pub(super) fn read(auth: &mut Section<'_, '_, '_>, identity: &Identity) -> Auth {
@@ -32,6 +34,15 @@ pub(super) fn read(auth: &mut Section<'_, '_, '_>, identity: &Identity) -> Auth 
     let reserved_names = auth.take("reserved_names", reserved);
     let login_by = auth.take_if("login_by", vec![LoginBy::Username, LoginBy::Email], |fields| some(fields));
     let sessions_per_user = auth.take_if("sessions_per_user", 100, within(1, 100_000));
+    let cors = auth.section("cors", cors::read);
+    if cors.is_some() && prefix == OFF {
+        let place = auth.place("cors");
+        auth.context.fault(
+            &place,
+            "origins for auth endpoints that are off",
+            "expected `prefix`, or no `cors`",
+        );
+    }
     let password = auth.section("password", read_password);
     let (per_account, per_address, registrations) = auth.section("throttle", |throttle| {
         (
@@ -53,6 +64,7 @@ pub(super) fn read(auth: &mut Section<'_, '_, '_>, identity: &Identity) -> Auth 
         },
         password,
         prefix: (prefix != OFF).then_some(prefix),
+        cors,
     }
 }
 

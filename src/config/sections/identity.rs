@@ -79,7 +79,8 @@ fn header_name<'h>(
     Ok(header)
 }
 
-fn claim(name: &str, tokens: &token::Settings) -> Result<IdentityValue, String> {
+/// The claim of that name, or what else could have been meant.
+pub(super) fn claim(name: &str, tokens: &token::Settings) -> Result<IdentityValue, String> {
     if name == tokens.user_claim {
         return Ok(IdentityValue::User);
     }

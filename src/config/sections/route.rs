@@ -1,16 +1,18 @@
 use http::Method;
 use toml::{Spanned, de::DeValue};
 
-use super::upstream::Upstreams;
+use super::{cors, identity, upstream::Upstreams};
 use crate::{
     config::{
         context::Place,
         reader::Section,
         route,
-        value::{Choice, FromToml, MethodText, Written, Wrong, text_of},
+        value::{Choice, FromToml, MethodText, Rules, Written, Wrong, text_of},
     },
     dialect::Endpoint,
-    route::{Access, HostPattern, PathPattern, Route},
+    proxy::IdentityValue,
+    route::{Access, Claim, Cors, HostPattern, PathPattern, Prefix, Requirement, Route},
+    token,
 };
 
 /// Reads every `[[route]]`; `None` where a fault was reported.
@@ -18,10 +20,12 @@ pub(super) fn read(
     root: &mut Section<'_, '_, '_>,
     upstreams: &mut Upstreams,
     forward_token: bool,
+    tokens: &token::Settings,
     auth_prefix: Option<&str>,
 ) -> Option<Vec<Route>> {
-    let read =
-        |route: &mut Section<'_, '_, '_>| (route.place("path"), read_one(route, upstreams, forward_token));
+    let read = |route: &mut Section<'_, '_, '_>| {
+        (route.place("path"), read_one(route, upstreams, forward_token, tokens))
+    };
     let found = root.sections("route", read)?;
     if found.is_empty() {
         let place = root.place("route");
@@ -42,6 +46,7 @@ fn read_one(
     section: &mut Section<'_, '_, '_>,
     upstreams: &mut Upstreams,
     forward_token: bool,
+    tokens: &token::Settings,
 ) -> Option<Route> {
     let path: Option<Path> = section.required("path");
     let hosts: Vec<Host> =
@@ -57,7 +62,10 @@ fn read_one(
         resolved.ok()
     });
     let access = section.take("access", Access::Protected);
+    let require = requirements(section, access, tokens);
     let forward_token = section.take("forward_token", forward_token);
+    let strip_prefix = path.as_ref().and_then(|path| strip_prefix(section, &path.pattern));
+    let cors = cors_of(section);
     let path = path?;
     let methods = methods.map(|methods| methods.into_iter().map(|method| method.0).collect::<Vec<_>>());
     Some(Route {
@@ -66,9 +74,75 @@ fn read_one(
         hosts: hosts.into_iter().map(|host| host.pattern).collect(),
         methods,
         access,
+        require,
         forward_token,
+        strip_prefix,
+        cors,
         destination: destination?,
     })
+}
+
+fn requirements(
+    section: &mut Section<'_, '_, '_>,
+    access: Access,
+    tokens: &token::Settings,
+) -> Vec<Requirement> {
+    let Some(Rules(rules)) = section.optional("require") else { return Vec::new() };
+    let place = section.place("require");
+    match access {
+        Access::Protected => {}
+        Access::Optional => {
+            let hint = "whoever is not known meets no rule and is refused, as if the route were protected";
+            section.context.warn(&place, "a rule for users on a route that asks for none", hint);
+        }
+        Access::Public => {
+            let hint = r#"nobody is known on a public route: expected `access = "protected"`, or no rule"#;
+            section.context.fault(&place, "a rule for users on a public route", hint);
+        }
+    }
+    let mut requirements = Vec::with_capacity(rules.len());
+    for rule in rules {
+        match identity::claim(&rule.claim.text, tokens) {
+            Ok(IdentityValue::User) => {
+                requirements.push(Requirement { claim: Claim::User, values: rule.values })
+            }
+            Ok(IdentityValue::Claim(index)) => {
+                requirements.push(Requirement { claim: Claim::Extra(index), values: rule.values });
+            }
+            Err(hint) => {
+                let place = section.part("require", rule.claim.span);
+                section.context.fault(&place, "unknown claim in a rule", hint);
+            }
+        }
+    }
+    requirements
+}
+
+fn strip_prefix(section: &mut Section<'_, '_, '_>, path: &PathPattern) -> Option<Prefix> {
+    let text: Written = section.optional("strip_prefix")?;
+    let prefix = Prefix::parse(&text.text, path).map_err(|error| {
+        let place = section.place("strip_prefix");
+        section.context.fault(&place, format!("impossible value for `{}`", place.key), error.to_string());
+    });
+    prefix.ok()
+}
+
+fn cors_of(section: &mut Section<'_, '_, '_>) -> Option<Cors> {
+    if !section.has("cors") {
+        section.note("cors is not set");
+        return None;
+    }
+    let place = section.place("cors");
+    let faults = section.context.faults.len();
+    let cors = section.section("cors", cors::read);
+    if cors.is_none() && section.context.faults.len() == faults {
+        section.context.fault(
+            &place,
+            "nobody's pages may ask",
+            "expected at least one of `origins`, or no `cors`",
+        );
+    }
+    cors
 }
 
 fn report_pairs(root: &mut Section<'_, '_, '_>, routes: &[Route], places: &[Place]) {
@@ -150,5 +224,5 @@ impl FromToml for Host {
 
 impl Choice for Access {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("protected", Self::Protected), ("public", Self::Public)];
+        &[("protected", Self::Protected), ("optional", Self::Optional), ("public", Self::Public)];
 }

@@ -48,6 +48,18 @@ path = "/"
 upstream = "http://backend"
 access = "public"
 forward_token = false
+[[route]]
+path = "/users/*"
+upstream = "echo"
+require = { alpha = ["admin", 7], "quo ted" = [true] }
+strip_prefix = "/users"
+[route.cors]
+origins = ["https://a.example", "http://[::1]:5173"]
+expose = ["X-Total"]
+[[route]]
+path = "/bills"
+upstream = "echo"
+cors.origins = ["*"]
 [admin]
 listen = "127.0.0.1:0"
 "#;

@@ -5,7 +5,7 @@ use http::Method;
 use super::*;
 use crate::{
     proxy::{IdentityHeader, IdentityValue},
-    route::{Access, Destination, HostPattern, PathPattern},
+    route::{Access, Claim, Cors, Destination, HostPattern, Origin, Origins, PathPattern, Requirement},
     secret::ExposeSecret,
     server::TlsVersion,
     telemetry::{Format, Level},
@@ -325,11 +325,10 @@ fn routes_with_the_same_url_share_an_upstream() {
 #[test]
 fn routes() {
     let route = |rest: &str| format!("[[route]]\npath = \"/a\"\nupstream = \"echo\"\n{rest}");
-    refuses(&route("access = \"optional\""), "expected \"protected\" or \"public\"");
+    refuses(&route("access = \"open\""), "expected one of \"protected\", \"optional\", \"public\"");
     refuses(&route("hosts = []"), "no such key for any");
     refuses(&route("hosts = [\"a:80\"]"), "port");
     refuses(&route("methods = [\"get\"]"), "a method in capitals");
-    refuses(&route("require = { roles = [\"a\"] }"), "expected one of");
     refuses("[[route]]\npath = \"a\"\nupstream = \"echo\"", "begins with `/`");
     refuses(
         "[[route]]\npath = \"/*\"\nupstream = \"echo\"",
@@ -345,6 +344,103 @@ fn routes() {
     let hosts = [HostPattern::Exact("a.example".to_owned()), HostPattern::Below("b.example".to_owned())];
     assert_eq!(found.hosts, hosts);
     assert_eq!(found.methods.as_deref(), Some([Method::GET, Method::PUT].as_slice()));
+}
+
+#[test]
+fn rules_of_routes() {
+    let route = |rest: &str| {
+        format!(
+            "[tokens]\nclaims = {{ roles = \"roles\", level = \"level\" }}\n\
+             [[route]]\npath = \"/a\"\nupstream = \"echo\"\n{rest}"
+        )
+    };
+    refuses(&route("require = { rols = [\"admin\"] }"), "did you mean `roles`?");
+    refuses(
+        &route("require = { email = [\"a\"] }"),
+        "expected one of `user_id`, `roles`, `level`; claims are named by",
+    );
+    refuses(&route("require = { roles = \"admin\" }"), "expected a list of values");
+    refuses(&route("require = { roles = [] }"), "expected at least one value");
+    refuses(&route("require = {}"), "expected at least one claim");
+    refuses(&route("require = []"), "expected a table such as { roles = [\"admin\"] }");
+    refuses(
+        &route("access = \"public\"\nrequire = { roles = [\"admin\"] }"),
+        "nobody is known on a public route",
+    );
+    let optional = route("access = \"optional\"\nrequire = { roles = [\"admin\"] }");
+    let warnings = Site::new(&format!("{optional}\n{SMALLEST}")).warnings();
+    assert!(warnings.starts_with("warning: a rule for users on a route that asks for none\n"), "{warnings}");
+
+    let settings = accepts(&route("require = { level = [3, 4], user_id = [\"1\"] }"));
+    let requirement = |claim, values: &[&str]| Requirement {
+        claim,
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+    };
+    assert_eq!(
+        settings.routes[0].require,
+        [requirement(Claim::Extra(1), &["3", "4"]), requirement(Claim::User, &["1"])]
+    );
+    assert_eq!(accepts(&route("access = \"optional\"")).routes[0].access, Access::Optional);
+}
+
+#[test]
+fn stripped_prefixes() {
+    let route = |path: &str, prefix: &str| {
+        format!("[[route]]\npath = \"{path}\"\nupstream = \"echo\"\nstrip_prefix = \"{prefix}\"")
+    };
+    for (path, prefix, hint) in [
+        ("/a/*", "/b", "that the route's own `path` begins with"),
+        ("/api/*", "/ap", "that the route's own `path` begins with"),
+        ("/api/*", "/api/v1", "that the route's own `path` begins with"),
+        ("/api/*", "/API", "that the route's own `path` begins with"),
+        ("/api/*", "/", "nothing would be taken off"),
+        ("/api/*", "/api/", "a prefix ends without slash"),
+        ("/api/*", "/api/*", "a prefix ends without slash"),
+        ("/api/*", "api", "a path begins with `/`"),
+        ("/api/*", "/%61pi", "`%` cannot stand in a path"),
+    ] {
+        refuses(&route(path, prefix), hint);
+    }
+    let settings = accepts(&route("/api/v1/*", "/api"));
+    assert_eq!(settings.routes[0].strip_prefix.as_ref().unwrap().to_string(), "/api");
+}
+
+#[test]
+fn origins() {
+    let route = |cors: &str| format!("[[route]]\npath = \"/a\"\nupstream = \"echo\"\ncors = {cors}");
+    for (cors, hint) in [
+        ("{}", "expected at least one of `origins`"),
+        ("{ origins = [] }", "expected at least one of `origins`"),
+        ("{ origins = [], credentials = true }", "expected at least one origin"),
+        ("{ origins = [\"*\"], credentials = true }", "any site could act as its visitors"),
+        ("{ origins = [\"*\", \"https://a\"] }", "expected only \"*\""),
+        ("{ origins = [\"https://a/\"] }", "an origin ends with its host or port"),
+        ("{ origins = [\"https://*.a\"] }", "`*` stands alone or not at all"),
+        ("{ origins = [\"null\"] }", "every page can make itself the origin `null`"),
+        ("{ origins = [\"a.example\"] }", "no scheme"),
+        ("{ origins = \"https://a\" }", "expected a list"),
+        ("{ origins = [\"https://a\"], max_age = \"25h\" }", "expected at most \"24h\""),
+        ("{ origins = [\"https://a\"], expose = [\"a b\"] }", "expected a header name"),
+        ("{ origin = [\"https://a\"], origins = [\"https://a\"] }", "did you mean `origins`?"),
+        ("true", "expected a table, found a boolean"),
+    ] {
+        refuses(&route(cors), hint);
+    }
+    refuses("[auth]\ncors = { origins = [\"https://a/\"] }", "an origin ends with its host or port");
+    refuses("[auth]\nprefix = \"off\"\ncors = { origins = [\"*\"] }", "expected `prefix`, or no `cors`");
+    assert_eq!(accepts("[auth]\ncors = { origins = [] }").auth_cors, None);
+    assert_eq!(accepts("[auth]\ncors = { origins = [\"*\"] }").auth_cors.unwrap().origins, Origins::Any);
+
+    let settings = accepts(&route(
+        "{ origins = [\"HTTPS://App.example:443\"], credentials = true, expose = [\"ETag\", \"X-Total\"] }",
+    ));
+    let cors = Cors {
+        origins: Origins::These(vec![Origin::parse("https://app.example").unwrap()]),
+        credentials: true,
+        expose: Some("etag, x-total".parse().unwrap()),
+        max_age: Duration::from_secs(600),
+    };
+    assert_eq!(settings.routes[0].cors, Some(cors));
 }
 
 #[test]

@@ -185,7 +185,11 @@ pub(super) fn context() -> ForwardContext<'static> {
     ForwardContext {
         principal: None,
         client: "192.0.2.7".parse().unwrap(),
+        peer: "192.0.2.7".parse().unwrap(),
+        believed: false,
+        scheme: "https",
         host: "app.example",
+        forwarded_host: None,
         request_id: &REQUEST_ID,
         strip_credentials: true,
         interim: None,

@@ -20,6 +20,8 @@ pub enum Deed {
     Overlong,
     /// `;x` of each segment.
     Parameters,
+    /// Tabs and newlines, as URL parsers drop them.
+    RemoveTabs,
     Resolve,
     /// Each segment, as Windows opens files.
     Trim,
@@ -45,6 +47,7 @@ pub fn deed() -> impl Strategy<Value = Deed> {
         Merge,
         Overlong,
         Parameters,
+        RemoveTabs,
         Resolve,
         Resolve,
         Trim,
@@ -101,6 +104,7 @@ pub fn read(path: &[u8], deeds: &[Deed]) -> Read {
                 let end = segment.iter().position(|byte| *byte == b';').unwrap_or(segment.len());
                 segment[..end].to_vec()
             }),
+            RemoveTabs => read.path.into_iter().filter(|byte| !b"\t\r\n".contains(byte)).collect(),
             Resolve => match resolve(&read.path) {
                 Some(path) => path,
                 None => {
@@ -110,11 +114,11 @@ pub fn read(path: &[u8], deeds: &[Deed]) -> Read {
             },
             Trim => each(&read.path, |segment| match segment {
                 b"." | b".." => segment.to_vec(),
-                _ => trim(segment, b". \t\r\n"),
+                _ => trim(segment, b". \t\r\n\x01"),
             }),
-            TrimBlanks => each(&read.path, |segment| trim(segment, b" \t\r\n")),
+            TrimBlanks => each(&read.path, |segment| trim(segment, b" \t\r\n\x01")),
             TrimEnd => {
-                let path = trim(&read.path, b"./ \t\r\n");
+                let path = trim(&read.path, b"./ \t\r\n\x01");
                 if path.is_empty() { b"/".to_vec() } else { path }
             }
         };
