@@ -6,6 +6,7 @@
 
 use std::{
     io::{self, IoSlice},
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -54,14 +55,21 @@ pub(super) enum Stream {
 /// What a socket and the holder of its connection both know.
 pub(super) struct Slot {
     heard: AtomicBool,
+    /// `None` where the server has no address.
+    peer: Option<SocketAddr>,
     /// Touched only when a connection is made and closed.
     permit: Mutex<Option<Permit>>,
 }
 
 impl Slot {
     /// `None` for a connection that does not count among its server's.
-    pub(super) fn new(permit: Option<Permit>) -> Arc<Self> {
-        Arc::new(Self { heard: AtomicBool::new(false), permit: Mutex::new(permit) })
+    pub(super) fn new(peer: Option<SocketAddr>, permit: Option<Permit>) -> Arc<Self> {
+        Arc::new(Self { heard: AtomicBool::new(false), peer, permit: Mutex::new(permit) })
+    }
+
+    /// The server's address.
+    pub(super) const fn peer(&self) -> Option<SocketAddr> {
+        self.peer
     }
 
     /// Whether anything came in since [`Self::forget`]: only then may a request have been answered.
