@@ -2,7 +2,7 @@
 //!
 //! Never here: which connection a request takes (`pool`, `stack`), what is sent.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::{
@@ -31,7 +31,6 @@ pub(super) struct Connection {
     served: bool,
     released: bool,
     task: AbortHandle,
-    peer: Option<SocketAddr>,
     generation: u64,
     /// The index of its server.
     pub(super) server: usize,
@@ -47,8 +46,8 @@ impl Connection {
     /// As [`Way::dial`] has it.
     pub(super) async fn open(way: &Way, limit: Duration, permit: Option<Permit>) -> io::Result<Self> {
         let Dialled { stream, peer, generation } = way.dial(limit).await?;
-        let slot = Slot::new(permit);
-        let transport = TokioIo::new(Transport::new(stream, Arc::clone(&slot)));
+        let slot = Slot::new(peer);
+        let transport = TokioIo::new(Transport::new(stream, Arc::clone(&slot), permit));
         let handshake = Builder::new().max_header_size(MAX_RESPONSE_HEAD).handshake(transport);
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         let task = spawn_local(async move {
@@ -56,17 +55,7 @@ impl Connection {
             let _ = connection.with_upgrades().await;
         });
         let task = task.abort_handle();
-        Ok(Self {
-            sender,
-            slot,
-            served: false,
-            released: false,
-            task,
-            peer,
-            generation,
-            server: 0,
-            hold: None,
-        })
+        Ok(Self { sender, slot, served: false, released: false, task, generation, server: 0, hold: None })
     }
 
     /// Hands `request` to the connection. The error has it again if nothing of it was sent.
@@ -119,7 +108,7 @@ impl Connection {
     pub(super) fn is_current(&mut self, names: &Names) -> bool {
         let generation = names.generation();
         if self.generation != generation {
-            if !self.peer.is_some_and(|peer| names.contains(peer)) {
+            if !self.slot.peer().is_some_and(|peer| names.contains(peer)) {
                 return false;
             }
             self.generation = generation;

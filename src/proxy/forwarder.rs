@@ -112,7 +112,7 @@ impl Forwarder {
         // HTTP/1.0 knows no interim responses (RFC 9110, section 15.2).
         let exchange = context.interim.filter(|_| head.version == Version::HTTP_11).map(Interim::open);
         let mut handshake = Handshake::of(&mut head, !body.is_end_stream());
-        let withheld = self.preparation.apply(&mut head, &context, None, body.framing());
+        let withheld = self.preparation.apply(&mut head, &context, body.framing());
         if let Some(handshake) = &mut handshake {
             handshake.apply(&mut head.headers, withheld);
         }
@@ -166,7 +166,7 @@ impl Forwarder {
         if matches!(head.method, Method::CONNECT | Method::TRACE) {
             return Err(ProxyError::MethodRefused);
         }
-        self.preparation.apply(&mut head, &context, None, body.framing());
+        self.preparation.apply(&mut head, &context, body.framing());
         echo::answer(&head, body.with_trailer_rules(&self.preparation, context.method_override)).await
     }
 

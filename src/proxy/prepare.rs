@@ -58,14 +58,12 @@ impl Preparation {
         Self { rules: HeaderRules::new(settings), identity: IdentityHeaders::new(settings) }
     }
 
-    /// Makes `head` what the upstream receives. `host` is the upstream's own name for itself, where it wants that
-    /// one; `framing` is the only thing that the framing fields are made from. Gives back the subprotocol that was
-    /// the client's token, where it stays here.
+    /// Makes `head` what the upstream receives; `framing` is the only thing that the framing fields are made from.
+    /// Gives back the subprotocol that was the client's token, where it stays here.
     pub fn apply(
         &self,
         head: &mut Parts,
         context: &ForwardContext<'_>,
-        host: Option<&HeaderValue>,
         framing: Framing,
     ) -> Option<HeaderValue> {
         let headers = &mut head.headers;
@@ -81,7 +79,7 @@ impl Preparation {
             join_cookies(headers);
         }
         frame(headers, &head.method, framing);
-        forward_origin(headers, context, host);
+        forward_origin(headers, context);
         self.identity.set(headers, context.principal);
 
         head.uri = origin_form(&head.uri);
@@ -156,7 +154,7 @@ fn frame(headers: &mut HeaderMap, method: &Method, framing: Framing) {
     }
 }
 
-fn forward_origin(headers: &mut HeaderMap, context: &ForwardContext<'_>, host: Option<&HeaderValue>) {
+fn forward_origin(headers: &mut HeaderMap, context: &ForwardContext<'_>) {
     // Whom no proxy vouches for has no line of his own left by now.
     if let Some(way) = with_peer(headers, context.peer) {
         headers.insert(&FORWARDED_FOR, way);
@@ -164,7 +162,7 @@ fn forward_origin(headers: &mut HeaderMap, context: &ForwardContext<'_>, host: O
     headers.insert(&FORWARDED_PROTO, HeaderValue::from_static(context.scheme));
     // A request of HTTP/1.0 may name no host; then the field is there and empty (RFC 9112, section 3.2).
     let asked = HeaderValue::from_str(context.host).unwrap_or_else(|_| HeaderValue::from_static(""));
-    headers.insert(HOST, host.unwrap_or(&asked).clone());
+    headers.insert(HOST, asked.clone());
     headers.insert(&FORWARDED_HOST, context.forwarded_host.cloned().unwrap_or(asked));
     headers.insert(&REQUEST_ID, context.request_id.clone());
 }
@@ -220,7 +218,7 @@ mod tests {
             .header("cookie", "b=2")
             .header("accept", "*/*");
         assert_eq!(
-            prepared(request, Framing::Absent, None),
+            prepared(request, Framing::Absent),
             [
                 "GET /a%2Fb//c?x=%zz&y HTTP/1.1",
                 "accept: */*",
@@ -251,14 +249,6 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_may_be_called_by_its_own_name() {
-        let host = HeaderValue::from_static("backend:8000");
-        let lines = prepared(Request::get("/"), Framing::Absent, Some(&host));
-        assert!(lines.contains(&"host: backend:8000".to_owned()), "{lines:?}");
-        assert!(lines.contains(&"x-forwarded-host: app.example:8443".to_owned()), "{lines:?}");
-    }
-
-    #[test]
     fn one_framing_field_and_only_the_bodys() {
         let both = || {
             Request::post("/")
@@ -272,15 +262,12 @@ mod tests {
             (Framing::Exact(7), "content-length: 7"),
             (Framing::Chunked, "transfer-encoding: chunked"),
         ] {
-            assert_eq!(framing_fields(&prepared(both(), framing, None)), [expected]);
+            assert_eq!(framing_fields(&prepared(both(), framing)), [expected]);
         }
+        assert_eq!(framing_fields(&prepared(Request::post("/"), Framing::Absent)), ["content-length: 0"]);
+        assert!(framing_fields(&prepared(Request::get("/"), Framing::Absent)).is_empty());
         assert_eq!(
-            framing_fields(&prepared(Request::post("/"), Framing::Absent, None)),
-            ["content-length: 0"]
-        );
-        assert!(framing_fields(&prepared(Request::get("/"), Framing::Absent, None)).is_empty());
-        assert_eq!(
-            framing_fields(&prepared(Request::get("/"), Framing::Chunked, None)),
+            framing_fields(&prepared(Request::get("/"), Framing::Chunked)),
             ["transfer-encoding: chunked"]
         );
     }
@@ -311,11 +298,7 @@ mod tests {
         assert_eq!(trailers.keys().collect::<Vec<_>>(), ["grpc-status"]);
     }
 
-    fn prepared(
-        request: http::request::Builder,
-        framing: Framing,
-        host: Option<&HeaderValue>,
-    ) -> Vec<String> {
+    fn prepared(request: http::request::Builder, framing: Framing) -> Vec<String> {
         let (mut head, ()) = request.body(()).unwrap().into_parts();
         let context = ForwardContext {
             principal: None,
@@ -330,7 +313,7 @@ mod tests {
             interim: None,
             method_override: true,
         };
-        Preparation::new(&settings()).apply(&mut head, &context, host, framing);
+        Preparation::new(&settings()).apply(&mut head, &context, framing);
         let mut lines: Vec<String> =
             head.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         lines.sort();

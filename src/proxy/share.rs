@@ -44,7 +44,7 @@ pub(super) struct Holdings {
 
 /// A client's cells, one a row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Client([usize; ROWS]);
+pub(super) struct Client([u16; ROWS]);
 
 /// One request's hold. Given back when dropped.
 pub(super) struct Hold {
@@ -83,8 +83,9 @@ impl Shares {
     /// The client that this address counts as.
     pub(super) fn client(&self, address: IpAddr) -> Client {
         let hash = self.seed.hash_one(counted_as(address));
-        let cell = |row: u32| usize::try_from(hash >> (row * 32)).unwrap_or_default() % WIDTH;
-        Client([cell(0), cell(1)])
+        let [a, b, c, d, ..] = hash.to_le_bytes();
+        // Bits beyond the width are cut where the cells are looked up.
+        Client([u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])])
     }
 
     /// Whether `client` may have one more. Reads what other workers write: to be asked only where many connections
@@ -117,7 +118,7 @@ impl Holdings {
         self.requests.set(requests);
         self.cells.requests.set(requests);
         for (row, cell) in self.cells.rows.iter().zip(client.0) {
-            if let Some(cell) = row.get(cell) {
+            if let Some(cell) = row.get(usize::from(cell) % WIDTH) {
                 // Nobody else writes it.
                 cell.store(cell.load(Ordering::Relaxed).saturating_add_signed(difference), Ordering::Relaxed);
             }
@@ -132,8 +133,9 @@ impl Drop for Hold {
 }
 
 impl Cells {
-    fn count(&self, row: usize, cell: usize) -> u64 {
-        self.rows.get(row).and_then(|row| row.get(cell)).map_or(0, |cell| cell.load(Ordering::Relaxed).into())
+    fn count(&self, row: usize, cell: u16) -> u64 {
+        let cell = self.rows.get(row).and_then(|row| row.get(usize::from(cell) % WIDTH));
+        cell.map_or(0, |cell| cell.load(Ordering::Relaxed).into())
     }
 }
 

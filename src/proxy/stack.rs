@@ -140,7 +140,7 @@ impl Stack {
     pub(super) fn end(&self, connection: &mut Connection) {
         connection.hold = None;
         if self.waiting_for_share.get() > 0 {
-            self.share_returned.notify_waiters();
+            self.share_returned.notify_one();
         }
     }
 
@@ -192,14 +192,14 @@ impl Stack {
             return Ok(self.holdings.hold(client));
         }
         let used = || ProxyError::ShareUsed { upstream: Arc::clone(&self.server.upstream) };
-        // All of them are woken for each request that ends.
         if self.waiting_for_share.get() >= MAX_WAITING_FOR_SHARE {
             return Err(used());
         }
         let _waiting = Counted::new(&self.waiting_for_share);
         let search = async {
             loop {
-                // What other workers give back is not told, but seen.
+                // Told is who has waited longest, of whatever client. What other workers give back is not told,
+                // but seen.
                 let _ = timeout(SHARE_RECHECKED, self.share_returned.notified()).await;
                 if self.server.allows(client) {
                     return self.holdings.hold(client);
@@ -304,7 +304,7 @@ impl Drop for Counted<'_> {
 }
 
 /// Requests of a worker that wait because their client's share is used up; more are refused at once.
-const MAX_WAITING_FOR_SHARE: usize = 64;
+const MAX_WAITING_FOR_SHARE: usize = 1024;
 
 /// How often they look whether another worker has given something back.
 const SHARE_RECHECKED: Duration = Duration::from_millis(50);

@@ -6,9 +6,10 @@
 
 use std::{
     io::{self, IoSlice},
+    net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
@@ -25,22 +26,15 @@ use super::server::Permit;
 /// A connection to a server, of any kind. Dropping it closes the socket, and then gives its permit back.
 pub(super) struct Transport {
     stream: Stream,
-    // Behind the stream, so that the permit is given back when the socket is closed.
-    slot: Held,
+    slot: Arc<Slot>,
+    // Behind the stream, so that it is given back when the socket is closed.
+    _permit: Option<Permit>,
 }
 
 impl Transport {
-    pub(super) const fn new(stream: Stream, slot: Arc<Slot>) -> Self {
-        Self { stream, slot: Held(slot) }
-    }
-}
-
-/// The socket's end of a slot. Whoever holds the other end may keep it for long after the socket is gone.
-struct Held(Arc<Slot>);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.release();
+    /// Without a permit the connection does not count among its server's.
+    pub(super) const fn new(stream: Stream, slot: Arc<Slot>, permit: Option<Permit>) -> Self {
+        Self { stream, slot, _permit: permit }
     }
 }
 
@@ -54,14 +48,18 @@ pub(super) enum Stream {
 /// What a socket and the holder of its connection both know.
 pub(super) struct Slot {
     heard: AtomicBool,
-    /// Touched only when a connection is made and closed.
-    permit: Mutex<Option<Permit>>,
+    /// `None` where the server has no address.
+    peer: Option<SocketAddr>,
 }
 
 impl Slot {
-    /// `None` for a connection that does not count among its server's.
-    pub(super) fn new(permit: Option<Permit>) -> Arc<Self> {
-        Arc::new(Self { heard: AtomicBool::new(false), permit: Mutex::new(permit) })
+    pub(super) fn new(peer: Option<SocketAddr>) -> Arc<Self> {
+        Arc::new(Self { heard: AtomicBool::new(false), peer })
+    }
+
+    /// The server's address.
+    pub(super) const fn peer(&self) -> Option<SocketAddr> {
+        self.peer
     }
 
     /// Whether anything came in since [`Self::forget`]: only then may a request have been answered.
@@ -72,11 +70,6 @@ impl Slot {
     /// Begins to listen anew.
     pub(super) fn forget(&self) {
         self.heard.store(false, Ordering::Relaxed);
-    }
-
-    /// From now on the connection does not count among its server's.
-    pub(super) fn release(&self) {
-        drop(self.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -93,7 +86,7 @@ impl AsyncRead for Transport {
             Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
         };
         if buffer.filled().len() > before {
-            self.slot.0.heard.store(true, Ordering::Relaxed);
+            self.slot.heard.store(true, Ordering::Relaxed);
         }
         read
     }

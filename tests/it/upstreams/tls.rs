@@ -100,6 +100,28 @@ fn a_server_that_does_not_shake_hands_is_504_in_time() {
 }
 
 #[test]
+fn a_server_that_fails_its_handshake_is_set_aside() {
+    let site = Site::new();
+    let good = site.backend(&site.ca, &["localhost"], None);
+    let stranger = site.backend(&Authority::new(), &["localhost"], None);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ca = site.path("ca.crt");
+    // A stranger is found out before anything is sent, so the other one is asked; who is late ends the request.
+    for (bad, status) in [(stranger.address.port(), 200), (silent.local_addr().unwrap().port(), 504)] {
+        let gateway = TestGateway::with(&format!(
+            "[upstream.a]\nservers = [\"https://localhost:{bad}\", \"https://localhost:{}\"]\n\
+             tls = {{ ca = \"{ca}\" }}\nconnect_timeout = \"1s\"\n{ROUTE}",
+            good.address.port()
+        ));
+        gateway.get("/x", &[]).expect(status);
+        for _ in 0..4 {
+            gateway.get("/x", &[]).expect(200);
+        }
+    }
+    assert_eq!((good.seen().len(), stranger.seen().len()), (9, 0));
+}
+
+#[test]
 fn a_server_that_breaks_off_without_a_farewell_is_no_clean_end() {
     let site = Site::new();
     let backend = site.backend(&site.ca, &["localhost"], None);
