@@ -3,6 +3,7 @@
 //! Never here: what any of it does.
 
 mod error;
+mod listeners;
 mod signal;
 mod start;
 

@@ -7,6 +7,7 @@
 
 mod group;
 mod host;
+mod host_set;
 mod hosts;
 mod marks;
 mod opened;
@@ -21,6 +22,7 @@ mod table;
 mod tests;
 
 pub use host::HostPatternError;
+pub use host_set::{HostRefusal, HostSet};
 pub use opened::Opened;
 pub use path_pattern::PathPatternError;
 pub use settings::{Access, Destination, HostPattern, PathPattern, Route};

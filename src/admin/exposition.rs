@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 
 use super::BuildInfo;
-use crate::metrics::{Histogram, Metrics, RequestCells, Verdict};
+use crate::metrics::{Histogram, Listener, Metrics, RequestCells, Verdict};
 
 /// Reads the numbers at each scrape.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ impl Collector for Exposition {
             "From forwarding to the head of the upstream's answer",
             workers.iter().map(|cells| &cells.upstream_duration),
         )?;
+        self.encode_connections(&mut encoder)?;
+        self.encode_certificates(&mut encoder)?;
         for (name, help, value) in self.counters() {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
@@ -75,14 +77,49 @@ impl Exposition {
         Ok(())
     }
 
-    fn counters(&self) -> [(&'static str, &'static str, u64); 14] {
+    fn encode_connections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut family =
+            encoder.encode_descriptor("connections", "Connections open now", None, MetricType::Gauge)?;
+        for listener in Listener::ALL {
+            let open = self.metrics.connections.of(listener).value();
+            family.encode_family(&[("listener", listener.label())])?.encode_gauge(&open)?;
+        }
+        Ok(())
+    }
+
+    fn encode_certificates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "When certificates end, in seconds since the Unix epoch";
+        let name = "tls_certificate_not_after";
+        let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        for (name, end) in self.metrics.certificates() {
+            family.encode_family(&[("name", name.as_str())])?.encode_gauge(&end.seconds())?;
+        }
+        Ok(())
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, u64); 17] {
         let numbers = &self.metrics;
         [
             ("connections_accepted", "Connections accepted", numbers.connections_accepted.value()),
             (
                 "connections_refused",
-                "Connections closed at once because too many were open",
+                "Connections refused because too many were open",
                 numbers.connections_refused.value(),
+            ),
+            (
+                "accept_failures",
+                "Failures to accept connections, most often for lack of file descriptors",
+                numbers.accept_failures.value(),
+            ),
+            (
+                "proxies_untrusted",
+                "Connections closed because their peer is no trusted proxy and PROXY headers are wanted",
+                numbers.proxies_untrusted.value(),
+            ),
+            (
+                "proxy_header_failures",
+                "Connections closed because their PROXY header was missing, malformed or late",
+                numbers.proxy_header_failures.value(),
             ),
             ("tls_handshakes", "TLS handshakes completed", numbers.handshakes.value()),
             ("tls_handshake_failures", "TLS handshakes that failed", numbers.handshake_failures.value()),
@@ -115,10 +152,9 @@ impl Exposition {
         ]
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 3] {
         let numbers = &self.metrics;
         [
-            ("connections", "Connections open now", numbers.connections.value()),
             ("password_hash_queue", "Password hashes waiting for a thread", numbers.hash_queue.value()),
             ("revocations", "Revocations in memory that are not yet past", numbers.revocations.value()),
             (

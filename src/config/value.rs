@@ -17,6 +17,7 @@ use std::ops::Range;
 use toml::{Spanned, de::DeValue};
 
 pub(super) use self::{
+    address::Listening,
     choice::Choice,
     pairs::{Pair, Pairs},
     server::Server,

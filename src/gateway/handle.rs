@@ -2,11 +2,18 @@
 //!
 //! Never here: the verdict (`judge`), sockets.
 
-use std::{convert::Infallible, future::Future, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{self, Future},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{
     HeaderName, Request, Response,
     header::{EXPECT, HOST},
+    request::Parts,
 };
 use http_body::Body;
 use hyper::{
@@ -29,8 +36,8 @@ use crate::{
     access_log::WorkerLog,
     auth::AuthService,
     body,
-    clock::{Clock, Stopwatch},
-    metrics::{Metrics, RequestCells},
+    clock::{Clock, Stopwatch, Timestamp},
+    metrics::{self, Metrics, RequestCells},
     proxy::{Forwarder, SharedUpstreams},
 };
 
@@ -66,7 +73,7 @@ pub(super) struct Worker {
     pub(super) operations: Operations,
     pub(super) control: tokio::runtime::Handle,
     pub(super) forwarder: Forwarder,
-    clock: Clock,
+    pub(super) clock: Clock,
     metrics: Metrics,
     request_ids: RequestIds,
 }
@@ -111,6 +118,17 @@ impl Gateway {
         let worker = Rc::clone(&self.0);
         service_fn(move |request| Rc::clone(&worker).handle(request, downstream))
     }
+
+    /// The service of a connection without TLS whose client is told to come back with it.
+    pub fn redirecting(
+        &self,
+        downstream: Downstream,
+    ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible> + use<> {
+        let worker = Rc::clone(&self.0);
+        service_fn(move |request: Request<Incoming>| {
+            future::ready(Ok(worker.redirect(&request.into_parts().0, downstream)))
+        })
+    }
 }
 
 /// How long a log line waits at most for company.
@@ -136,29 +154,7 @@ impl Worker {
         let now = self.clock.now();
         let (head, incoming) = request.into_parts();
         let verdict = judge(&self.snapshot, &head, now);
-        let mut trail = Box::new(Trail {
-            worker: Rc::clone(&self),
-            time: now,
-            started,
-            client: downstream.peer,
-            request_id: self.request_ids.name(head.headers.get(X_REQUEST_ID)),
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            host: head.headers.get(HOST).cloned(),
-            label: self.metrics.no_route(),
-            route: None,
-            upstream: None,
-            user: None,
-            token: None,
-            verdict: verdict.label(),
-            upstream_duration: None,
-            upload: None,
-            received: 0,
-            // A client that goes away before its answer begins, as nginx counts it.
-            status: 499,
-            sent: 0,
-            ended: false,
-        });
+        let mut trail = self.trail(&head, downstream, now, started, verdict.label());
         match verdict {
             Verdict::Endpoint(endpoint) => {
                 trail.label = self.metrics.auth_endpoints();
@@ -188,5 +184,39 @@ impl Worker {
                 Handling::Boxed { answer: Box::pin(discarded) }
             }
         }
+    }
+
+    /// What is to be counted and logged of a request, as far as its head tells.
+    pub(super) fn trail(
+        self: &Rc<Self>,
+        head: &Parts,
+        downstream: Downstream,
+        now: Timestamp,
+        started: Stopwatch,
+        verdict: metrics::Verdict,
+    ) -> Box<Trail> {
+        Box::new(Trail {
+            worker: Rc::clone(self),
+            time: now,
+            started,
+            client: downstream.peer,
+            request_id: self.request_ids.name(head.headers.get(X_REQUEST_ID)),
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            host: head.headers.get(HOST).cloned(),
+            label: self.metrics.no_route(),
+            route: None,
+            upstream: None,
+            user: None,
+            token: None,
+            verdict,
+            upstream_duration: None,
+            upload: None,
+            received: 0,
+            // A client that goes away before its answer begins, as nginx counts it.
+            status: 499,
+            sent: 0,
+            ended: false,
+        })
     }
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::redirect::Redirection;
 use crate::{auth::Authenticator, net::Networks, proxy::IdentitySettings, route::RouteTable};
 
 /// All that a request is judged by. One request sees one snapshot from its head to its end.
@@ -7,6 +8,8 @@ use crate::{auth::Authenticator, net::Networks, proxy::IdentitySettings, route::
 pub struct Snapshot {
     /// Where requests lead.
     pub routes: RouteTable,
+    /// Where those lead that came without TLS where TLS is asked for.
+    pub redirection: Redirection,
     /// Whose they are.
     pub authenticator: Authenticator,
     /// Whose word on the client and its request is believed.

@@ -103,12 +103,16 @@ pub enum Verdict {
     Endpoint,
     /// The route lists other methods.
     MethodNotAllowed,
+    /// Whoever came without TLS asked for a host that is not ours.
+    Misdirected,
     /// No route takes the path.
     NotFound,
     /// The path has no single meaning, or the head is malformed.
     Malformed,
     /// The route is public.
     Public,
+    /// Whoever came without TLS was sent to HTTPS.
+    Redirected,
     /// The token is past its expiry.
     TokenExpired,
     /// The token is not one of ours, or not an access token.
@@ -121,13 +125,15 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order of the cells.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Allowed,
         Self::Endpoint,
         Self::MethodNotAllowed,
+        Self::Misdirected,
         Self::NotFound,
         Self::Malformed,
         Self::Public,
+        Self::Redirected,
         Self::TokenExpired,
         Self::TokenInvalid,
         Self::TokenMissing,
@@ -140,9 +146,11 @@ impl Verdict {
             Self::Allowed => "allowed",
             Self::Endpoint => "endpoint",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::Misdirected => "misdirected",
             Self::NotFound => "not_found",
             Self::Malformed => "malformed",
             Self::Public => "public",
+            Self::Redirected => "redirected",
             Self::TokenExpired => "token_expired",
             Self::TokenInvalid => "token_invalid",
             Self::TokenMissing => "token_missing",

@@ -13,6 +13,7 @@ mod django;
 mod forwarding;
 mod http2;
 mod limits;
+mod listeners;
 mod logout;
 mod refresh;
 mod routes;

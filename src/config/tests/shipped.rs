@@ -29,6 +29,7 @@ fn is_key(text: &str) -> bool {
 fn with_examples() -> Site {
     Site::new(&examples_taken_in())
         .certificate("certs/gateway.crt", "certs/gateway.key")
+        .certificate("certs/clients.pem", "certs/clients.key")
         .write("certs/jwt.secret", "0123456789abcdef0123456789abcdef")
 }
 
@@ -92,6 +93,7 @@ fn the_commented_defaults_of_an_upstream_and_of_tls_are_the_defaults() {
     };
     let site = with_examples();
     let before = format!("{:?}", site.settings());
-    let site = site.write("gateway.toml", bare(&examples_taken_in(), &["servers", "certificates"]));
+    let site =
+        site.write("gateway.toml", bare(&examples_taken_in(), &["servers", "certificates", "client_ca"]));
     assert_eq!(format!("{:?}", site.settings()), before);
 }
