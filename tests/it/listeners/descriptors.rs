@@ -21,10 +21,6 @@ fn ticks(process: &Process) -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-fn open_files(process: &Process) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", process.pid())).unwrap().count()
-}
-
 #[test]
 fn without_descriptors_it_waits_and_goes_on() {
     const LIMIT: usize = 80;
@@ -45,10 +41,10 @@ fn without_descriptors_it_waits_and_goes_on() {
     let idle: Vec<TcpStream> = (0..LIMIT).map(|_| connect(address)).collect();
     let patience = Instant::now() + Duration::from_secs(20);
     while !gateway.said().contains("cannot be accepted") {
-        assert!(Instant::now() < patience, "{} open: {}", open_files(&gateway), gateway.said());
+        assert!(Instant::now() < patience, "{}", gateway.said());
         thread::yield_now();
     }
-    assert!(open_files(&gateway) <= LIMIT);
+    assert!(gateway.said().contains("os error 24"), "{}", gateway.said());
     let before = ticks(&gateway);
     // Not synchronisation: what it does with a second of want is what is tried.
     thread::sleep(Duration::from_secs(1));
