@@ -4,6 +4,7 @@
 
 mod error;
 mod health;
+mod listeners;
 mod signal;
 mod start;
 

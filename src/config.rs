@@ -34,6 +34,7 @@ pub use self::{
     source::Position,
 };
 use self::{context::Context, reader::Section, source::Source};
+use crate::clock::{Clock, Timestamp};
 
 /// Reads the configuration file at `path` and every file that it names.
 ///
@@ -41,10 +42,14 @@ use self::{context::Context, reader::Section, source::Source};
 /// Every fault that there is, in one go.
 pub fn read(path: &Path) -> Result<Checked, Faults> {
     #[allow(clippy::disallowed_methods, reason = "this room reads the environment, for secrets")]
-    read_with(path, &|name| std::env::var_os(name))
+    read_with(path, &|name| std::env::var_os(name), Clock::system().now())
 }
 
-fn read_with(path: &Path, environment: &dyn Fn(&str) -> Option<OsString>) -> Result<Checked, Faults> {
+fn read_with(
+    path: &Path,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+    now: Timestamp,
+) -> Result<Checked, Faults> {
     let name = path.display().to_string();
     let text = load(path).map_err(|why| Faults::of_file(name.clone(), why))?;
     let mut source = Source::new(name, Arc::clone(&text));
@@ -56,7 +61,7 @@ fn read_with(path: &Path, environment: &dyn Fn(&str) -> Option<OsString>) -> Res
     source.mask(redaction::hidden(table.get_ref()));
 
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut context = Context::new(folder, environment);
+    let mut context = Context::new(folder, environment, now);
     let draft = Section::root(&mut context, table.get_ref(), source.end(), sections::read);
     let source = Arc::new(source);
     match draft {

@@ -5,15 +5,20 @@
 //! Never here: HTTP, the words of a metric's help text (`admin`).
 
 mod cells;
+mod listener;
 mod server_numbers;
 
 use std::{
+    collections::BTreeMap,
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
 };
 
 pub use cells::{Counter, Gauge, Histogram, RequestCells, Verdict};
+pub use listener::{ByListener, Listener};
 pub use server_numbers::ServerNumbers;
+
+use crate::clock::Timestamp;
 
 /// Everything that is counted. A cheap handle; clones share one set of numbers.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +37,21 @@ impl Metrics {
         let cells = Arc::new(RequestCells::new(self.routes.len()));
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&cells));
         cells
+    }
+
+    /// Says until when the certificates in use are valid, each by a name of its own. Of two that share a name the one
+    /// counts that ends first.
+    pub fn set_certificates(&self, certificates: impl IntoIterator<Item = (String, Timestamp)>) {
+        let mut ends = BTreeMap::<String, Timestamp>::new();
+        for (name, end) in certificates {
+            ends.entry(name).and_modify(|first| *first = end.min(*first)).or_insert(end);
+        }
+        *self.certificates.lock().unwrap_or_else(PoisonError::into_inner) = ends;
+    }
+
+    /// Until when the certificates in use are valid, by name.
+    pub fn certificates(&self) -> BTreeMap<String, Timestamp> {
+        self.certificates.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The cells of every worker, for whoever sums them.
@@ -71,13 +91,19 @@ pub struct Numbers {
     /// Labels of requests, by index.
     pub routes: Vec<String>,
     /// Connections open now.
-    pub connections: Gauge,
+    pub connections: ByListener<Gauge>,
     /// Connections ever accepted.
     pub connections_accepted: Counter,
     /// Connections closed at once because too many were open, in all or from one address.
     pub connections_refused: Counter,
     /// WebSocket tunnels open now.
     pub tunnels: Gauge,
+    /// Failures to accept a connection, most often for lack of file descriptors.
+    pub accept_failures: Counter,
+    /// Connections closed because PROXY headers are wanted, and their peer is no trusted proxy.
+    pub proxies_untrusted: Counter,
+    /// Connections closed because their PROXY header was missing, malformed or late.
+    pub proxy_header_failures: Counter,
     /// TLS handshakes completed.
     pub handshakes: Counter,
     /// TLS handshakes that failed or took too long.
@@ -108,6 +134,7 @@ pub struct Numbers {
     pub store_failures: Counter,
     /// Access log lines dropped because their writer could not keep up.
     pub log_lines_dropped: Counter,
+    certificates: Mutex<BTreeMap<String, Timestamp>>,
     workers: Mutex<Vec<Arc<RequestCells>>>,
     servers: Mutex<Vec<Arc<ServerNumbers>>>,
 }

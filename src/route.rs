@@ -8,6 +8,7 @@
 mod cors;
 mod group;
 mod host;
+mod host_set;
 mod hosts;
 mod marks;
 mod opened;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use cors::{Cors, Origin, OriginError, Origins};
 pub use host::{HostPatternError, is_host};
+pub use host_set::{HostRefusal, HostSet};
 pub use opened::Opened;
 pub use path_pattern::PathPatternError;
 pub use settings::{Access, Claim, Destination, HostPattern, PathPattern, Requirement, Route};

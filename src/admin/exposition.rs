@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 
 use super::{BuildInfo, upstreams};
-use crate::metrics::{Histogram, Metrics, RequestCells, Verdict};
+use crate::metrics::{Histogram, Listener, Metrics, RequestCells, Verdict};
 
 /// Reads the numbers at each scrape.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ impl Collector for Exposition {
             workers.iter().map(|cells| &cells.upstream_duration),
         )?;
         upstreams::encode(&mut encoder, &self.metrics.servers())?;
+        self.encode_connections(&mut encoder)?;
+        self.encode_certificates(&mut encoder)?;
         for (name, help, value) in self.counters() {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
@@ -76,14 +78,49 @@ impl Exposition {
         Ok(())
     }
 
-    fn counters(&self) -> [(&'static str, &'static str, u64); 14] {
+    fn encode_connections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut family =
+            encoder.encode_descriptor("connections", "Connections open now", None, MetricType::Gauge)?;
+        for listener in Listener::ALL {
+            let open = self.metrics.connections.of(listener).value();
+            family.encode_family(&[("listener", listener.label())])?.encode_gauge(&open)?;
+        }
+        Ok(())
+    }
+
+    fn encode_certificates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "When certificates end, in seconds since the Unix epoch";
+        let name = "tls_certificate_not_after";
+        let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        for (name, end) in self.metrics.certificates() {
+            family.encode_family(&[("name", name.as_str())])?.encode_gauge(&end.seconds())?;
+        }
+        Ok(())
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, u64); 17] {
         let numbers = &self.metrics;
         [
             ("connections_accepted", "Connections accepted", numbers.connections_accepted.value()),
             (
                 "connections_refused",
-                "Connections closed at once because too many were open",
+                "Connections refused because too many were open",
                 numbers.connections_refused.value(),
+            ),
+            (
+                "accept_failures",
+                "Failures to accept connections, most often for lack of file descriptors",
+                numbers.accept_failures.value(),
+            ),
+            (
+                "proxies_untrusted",
+                "Connections closed because their peer is no trusted proxy and PROXY headers are wanted",
+                numbers.proxies_untrusted.value(),
+            ),
+            (
+                "proxy_header_failures",
+                "Connections closed because their PROXY header was missing, malformed or late",
+                numbers.proxy_header_failures.value(),
             ),
             ("tls_handshakes", "TLS handshakes completed", numbers.handshakes.value()),
             ("tls_handshake_failures", "TLS handshakes that failed", numbers.handshake_failures.value()),
@@ -116,10 +153,9 @@ impl Exposition {
         ]
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, u64); 5] {
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
         let numbers = &self.metrics;
         [
-            ("connections", "Connections open now", numbers.connections.value()),
             ("tunnels", "WebSocket tunnels open now", numbers.tunnels.value()),
             ("password_hash_queue", "Password hashes waiting for a thread", numbers.hash_queue.value()),
             ("revocations", "Revocations in memory that are not yet past", numbers.revocations.value()),

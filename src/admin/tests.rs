@@ -3,7 +3,10 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::metrics::Verdict;
+use crate::{
+    clock::Timestamp,
+    metrics::{Listener, Verdict},
+};
 
 fn admin(metrics: &Metrics, readiness: &Readiness) -> Admin {
     Admin::new(metrics.clone(), readiness.clone(), BuildInfo { version: "1.2.3" })
@@ -65,7 +68,9 @@ async fn metrics_are_the_sums_of_all_workers() {
     two.judged(Verdict::TokenRevoked);
     one.duration.observe(Duration::from_micros(200));
     two.duration.observe(Duration::from_secs(11));
-    metrics.connections.increment();
+    metrics.connections.of(Listener::Plain).increment();
+    let ends = [("b.example", 30), ("a.example", 20), ("a.example", 10)];
+    metrics.set_certificates(ends.map(|(name, end)| (name.to_owned(), Timestamp::from_seconds(end))));
     metrics.logins.add(7);
     let (status, kind, body) = ask(&admin(&metrics, &Readiness::new()), Method::GET, "/metrics").await;
 
@@ -85,7 +90,10 @@ async fn metrics_are_the_sums_of_all_workers() {
         "portcullis_request_duration_seconds_count 2",
         "portcullis_request_duration_seconds_sum 11.0002",
         "portcullis_upstream_duration_seconds_count 0",
-        "portcullis_connections 1",
+        "portcullis_connections{listener=\"https\"} 0",
+        "portcullis_connections{listener=\"plain\"} 1",
+        "portcullis_tls_certificate_not_after_seconds{name=\"a.example\"} 10",
+        "portcullis_tls_certificate_not_after_seconds{name=\"b.example\"} 30",
         "portcullis_logins_total 7",
         "portcullis_access_log_lines_dropped_total 0",
     ] {

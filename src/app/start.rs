@@ -2,36 +2,28 @@
 //!
 //! Never here: signals (`signal`), what any of it does.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    num::NonZeroUsize,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
-use hyper::service::service_fn;
 use tokio::{
     runtime::{self, Runtime},
     sync::oneshot,
 };
 
-use super::{error::StartError, health::HealthThread, signal};
+use super::{error::StartError, health::HealthThread, listeners, signal};
 use crate::{
     access_log::{self, AccessLog, Sink},
-    admin::{Admin, BuildInfo},
     auth::{AuthService, Authenticator},
     clock::Clock,
     config::Settings,
     dialect::{self, Endpoint},
-    gateway::{BodyLimits, Downstream, Gateway, Operations, Shared, Snapshot},
+    gateway::{BodyLimits, Operations, Shared, Snapshot},
     metrics::Metrics,
     password::Passwords,
     proxy::SharedUpstreams,
     readiness::Readiness,
     revocation::{Feed, RevocationList},
     route::RouteTable,
-    server::{self, Drain, Server, Shutdown, Workers},
+    server::{Addresses, Drain, Server, Shutdown, Workers},
     store::Store,
     telemetry,
     token::KeyRing,
@@ -49,7 +41,7 @@ pub struct Io {
 
 /// A running gateway.
 pub struct App {
-    https: SocketAddr,
+    addresses: Addresses,
     admin: SocketAddr,
     shutdown: Shutdown,
     drain: Drain,
@@ -75,13 +67,15 @@ impl App {
     pub fn start(settings: Settings, io: Io) -> Result<Self, StartError> {
         // Taken first: two gateways on one address must not both get as far as the store.
         let server = Server::bind(&settings.server)?;
-        let admin_listener = listen_for_operators(settings.admin)?;
+        let addresses = server.addresses();
+        let admin_listener = listeners::listen_for_operators(settings.admin)?;
         let admin_address = admin_listener.local_addr().map_err(StartError::Resources)?;
 
         let control = control_plane(settings.server.workers).map_err(StartError::Resources)?;
         control.block_on(async { signal::survive_file_size_limits() }).map_err(StartError::Resources)?;
         let routes = routes(&settings)?;
         let metrics = Metrics::new(routes.routes().iter().map(|route| route.name.clone()).collect());
+        metrics.set_certificates(listeners::certificate_ends(&settings));
         let readiness = Readiness::new();
 
         let store = Store::open(&settings.store)?;
@@ -97,42 +91,26 @@ impl App {
 
         let upstreams = SharedUpstreams::new(&settings.upstreams, &metrics);
         let health = HealthThread::start(upstreams.health_checks()).map_err(StartError::Resources)?;
-        let shared =
-            shared(&settings, routes, &store, revocations, upstreams, &metrics, &io.clock, &control)?;
-        let access_log = start_access_log(&settings, io, &metrics)?;
-        let https = server.local_addr();
-        let (drain, admin_drain) = (Drain::new(), Drain::new());
-        let worker_log = access_log.as_ref().map(AccessLog::handle);
-        let workers = server.start(
-            move |_| {
-                let gateway = Gateway::new(&shared, worker_log.as_ref().map(access_log::Handle::worker));
-                move |connection: server::ConnInfo| {
-                    let (peer, secure) = (connection.peer.ip(), connection.tls.is_some());
-                    gateway.connection(Downstream { peer, secure }, connection.interim)
-                }
-            },
+        let shared = shared(
+            &settings,
+            routes,
+            &store,
+            revocations,
+            upstreams,
             &metrics,
-            &drain,
+            &io.clock,
+            &control,
+            &addresses,
         )?;
-        let admin = Admin::new(metrics.clone(), readiness.clone(), BUILD);
-        let admin_workers = server::start_plain(
-            admin_listener,
-            admin_limits(&settings.server.limits),
-            &Metrics::default(),
-            &admin_drain,
-            move || {
-                move |_| {
-                    let admin = admin.clone();
-                    service_fn(move |request| {
-                        let answer = admin.answer(&request);
-                        async move { Ok(answer) }
-                    })
-                }
-            },
-        )?;
-        tracing::info!(listen.https = %https, listen.admin = %admin_address, "Listening on https://{https}");
+        let access_log = start_access_log(&settings, io, &metrics)?;
+        let (drain, admin_drain) = (Drain::new(), Drain::new());
+        let workers = listeners::start_public(server, shared, access_log.as_ref(), &metrics, &drain)?;
+        let limits = &settings.server.limits;
+        let admin_workers =
+            listeners::start_admin(admin_listener, limits, &metrics, &readiness, &admin_drain)?;
+        listeners::announce(&addresses, admin_address);
         Ok(Self {
-            https,
+            addresses,
             admin: admin_address,
             shutdown: settings.shutdown,
             drain,
@@ -150,8 +128,8 @@ impl App {
     }
 
     /// Where clients are heard.
-    pub const fn https_addr(&self) -> SocketAddr {
-        self.https
+    pub const fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Where operators are heard.
@@ -266,8 +244,6 @@ impl Drop for FeedThread {
     }
 }
 
-const BUILD: BuildInfo = BuildInfo { version: env!("CARGO_PKG_VERSION") };
-
 /// What an operation that outlived its client gets to finish.
 const OPERATIONS_GRACE: Duration = Duration::from_secs(5);
 
@@ -279,13 +255,6 @@ fn control_plane(workers: NonZeroUsize) -> std::io::Result<Runtime> {
         .thread_name("control")
         .enable_all()
         .build()
-}
-
-fn listen_for_operators(address: SocketAddr) -> Result<TcpListener, StartError> {
-    let failed = |cause| StartError::Admin { address, cause };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
 }
 
 fn routes(settings: &Settings) -> Result<RouteTable, StartError> {
@@ -305,6 +274,7 @@ fn shared(
     metrics: &Metrics,
     clock: &Clock,
     control: &Runtime,
+    addresses: &Addresses,
 ) -> Result<Shared, StartError> {
     let keys = Arc::new(KeyRing::new(&settings.tokens.keys));
     let profile = Arc::new(dialect::profile(&settings.tokens));
@@ -323,6 +293,7 @@ fn shared(
     let snapshot = Snapshot {
         routes,
         auth_cors: settings.auth_cors.clone(),
+        redirection: listeners::redirection(settings, addresses),
         authenticator,
         trusted_proxies: settings.trusted_proxies.clone(),
         identity: settings.identity.clone(),
@@ -354,9 +325,4 @@ fn start_access_log(settings: &Settings, io: Io, metrics: &Metrics) -> Result<Op
         telemetry::Format::Auto | telemetry::Format::Json => access_log::Format::Json,
     };
     AccessLog::start(io.access_log, format, metrics.clone()).map(Some).map_err(StartError::Resources)
-}
-
-/// Operators and their machines are few.
-fn admin_limits(public: &server::Limits) -> server::Limits {
-    server::Limits { connections: 64, connections_per_address: 64, ..public.clone() }
 }

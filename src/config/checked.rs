@@ -1,7 +1,7 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use super::{
-    draft::{Certificate, Draft, Keys},
+    draft::{Certificates, Draft, Keys},
     finding::Warnings,
     record::Record,
     settings::Settings,
@@ -82,9 +82,10 @@ impl Checked {
     /// # Errors
     /// When they cannot be made, or what is there has changed since it was checked.
     pub fn prepare(self) -> Result<Settings, PrepareError> {
-        let certificate = match &self.draft.certificate {
-            Certificate::Development(development) => development.prepare()?,
-            Certificate::Given(certificate) => certificate.clone(),
+        let certificates = match &self.draft.certificates {
+            Some(Certificates::Development(development)) => vec![development.prepare()?],
+            Some(Certificates::Given(certificates)) => certificates.clone(),
+            None => Vec::new(),
         };
         let keys = match &self.draft.keys {
             Keys::Development(development) => {
@@ -92,7 +93,7 @@ impl Checked {
             }
             Keys::Given(keys) => keys.clone(),
         };
-        Ok(self.draft.finish(certificate, keys))
+        Ok(self.draft.finish(certificates, keys))
     }
 }
 

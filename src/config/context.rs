@@ -1,6 +1,7 @@
 use std::{ffi::OsString, ops::Range, path::Path};
 
 use super::{finding::Finding, record::Record};
+use crate::clock::Timestamp;
 
 /// What reading a file gathers, and what it needs from outside.
 pub(super) struct Context<'a> {
@@ -8,6 +9,8 @@ pub(super) struct Context<'a> {
     pub(super) folder: &'a Path,
     /// The environment: an argument, so that a test can have one of its own.
     pub(super) environment: &'a dyn Fn(&str) -> Option<OsString>,
+    /// When this is, for what ends some day.
+    pub(super) now: Timestamp,
     /// What is wrong.
     pub(super) faults: Vec<Finding>,
     /// What only looks wrong.
@@ -27,8 +30,12 @@ pub(super) struct Place {
 
 impl<'a> Context<'a> {
     /// Nothing gathered yet.
-    pub(super) fn new(folder: &'a Path, environment: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
-        Self { folder, environment, faults: Vec::new(), warnings: Vec::new(), record: Record::default() }
+    pub(super) fn new(
+        folder: &'a Path,
+        environment: &'a dyn Fn(&str) -> Option<OsString>,
+        now: Timestamp,
+    ) -> Self {
+        Self { folder, environment, now, faults: Vec::new(), warnings: Vec::new(), record: Record::default() }
     }
 
     /// Something is wrong at `place`. Neither text may quote a value.

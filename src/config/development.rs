@@ -8,12 +8,10 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use aws_lc_rs::rand;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
-use rustls::sign::CertifiedKey;
 
 use super::{checked::PrepareError, files};
 use crate::{
@@ -52,7 +50,7 @@ impl Certificate {
     }
 
     /// The certificate on disk, made first where it is not there.
-    pub(super) fn prepare(&self) -> Result<Arc<CertifiedKey>, PrepareError> {
+    pub(super) fn prepare(&self) -> Result<tls::Certificate, PrepareError> {
         let unusable = |why| PrepareError::Unusable { path: self.cert.clone(), why };
         self.check().map_err(unusable)?;
         if present(&self.key).map_err(unusable)?.is_none() {

@@ -1,21 +1,22 @@
-use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
-use rustls::sign::CertifiedKey;
+use rustls::RootCertStore;
 
 use super::{
     development,
+    sections::listen::Listen,
     settings::{BodyLimits, Settings},
 };
-use crate::{auth, net::Networks, password, proxy, route, server, store, telemetry, token};
+use crate::{auth, password, proxy, route, server, store, telemetry, token};
 
 /// [`Settings`] but for what only `run` may make.
 #[derive(Debug)]
 pub(super) struct Draft {
-    pub(super) https: SocketAddr,
-    pub(super) workers: NonZeroUsize,
-    pub(super) trusted_proxies: Networks,
-    pub(super) certificate: Certificate,
+    pub(super) listen: Listen,
+    /// `None` where HTTPS is off.
+    pub(super) certificates: Option<Certificates>,
     pub(super) min_version: server::TlsVersion,
+    pub(super) client_ca: Option<Arc<RootCertStore>>,
     pub(super) limits: server::Limits,
     pub(super) shutdown: server::Shutdown,
     pub(super) store: store::Settings,
@@ -34,11 +35,11 @@ pub(super) struct Draft {
     pub(super) log: telemetry::Settings,
 }
 
-/// Where the certificate comes from.
+/// Where the certificates come from.
 #[derive(Debug)]
-pub(super) enum Certificate {
+pub(super) enum Certificates {
     Development(development::Certificate),
-    Given(Arc<CertifiedKey>),
+    Given(Vec<server::tls::Certificate>),
 }
 
 /// Where the signing keys come from.
@@ -49,17 +50,28 @@ pub(super) enum Keys {
 }
 
 impl Draft {
-    /// The settings, with the certificate and the keys that are used.
-    pub(super) fn finish(self, certificate: Arc<CertifiedKey>, keys: Vec<token::KeySettings>) -> Settings {
+    /// The settings, with the certificates and the keys that are used.
+    pub(super) fn finish(
+        self,
+        certificates: Vec<server::tls::Certificate>,
+        keys: Vec<token::KeySettings>,
+    ) -> Settings {
+        let listen = self.listen;
         Settings {
             server: server::Settings {
-                https: self.https,
-                workers: self.workers,
-                certificate,
-                min_version: self.min_version,
+                https: listen.https.map(|address| server::Https {
+                    address,
+                    certificates,
+                    min_version: self.min_version,
+                    client_ca: self.client_ca,
+                }),
+                plain: listen.plain,
+                http: listen.http,
+                workers: listen.workers,
+                proxies: listen.proxy_protocol.then(|| listen.trusted_proxies.clone()),
                 limits: self.limits,
             },
-            trusted_proxies: self.trusted_proxies,
+            trusted_proxies: listen.trusted_proxies,
             shutdown: self.shutdown,
             store: self.store,
             tokens: token::Settings { keys, ..self.tokens },

@@ -8,7 +8,7 @@ mod auth;
 mod cors;
 mod identity;
 mod limits;
-mod listen;
+pub(super) mod listen;
 mod log;
 mod route;
 mod shutdown;
@@ -22,7 +22,7 @@ use super::{draft::Draft, reader::Section};
 /// Reads every section; `None` only where a fault was reported.
 pub(super) fn read(root: &mut Section<'_, '_, '_>) -> Option<Draft> {
     let listen = root.section("listen", listen::read);
-    let tls = tls::read(root);
+    let tls = tls::read(root, &listen);
     let store = root.section("store", store::read);
     let tokens = root.section("tokens", tokens::read);
     let identity = root.section("identity", |section| identity::read(section, &tokens.settings));
@@ -31,15 +31,17 @@ pub(super) fn read(root: &mut Section<'_, '_, '_>) -> Option<Draft> {
     let mut upstreams = upstream::read(root, limits.idle);
     let routes =
         route::read(root, &mut upstreams, identity.forward_token, &tokens.settings, auth.prefix.as_deref());
-    let admin = root.section("admin", |section| admin::read(section, listen.https));
+    let admin = root.section("admin", |section| admin::read(section, &listen));
     let shutdown = root.section("shutdown", shutdown::read);
     let log = root.section("log", log::read);
     Some(Draft {
-        https: listen.https,
-        workers: listen.workers,
-        trusted_proxies: listen.trusted_proxies,
-        certificate: tls.certificate?,
+        certificates: match listen.https {
+            Some(_) => Some(tls.certificates?),
+            None => None,
+        },
+        listen,
         min_version: tls.min_version,
+        client_ca: tls.client_ca,
         limits: limits.connections,
         shutdown,
         store,

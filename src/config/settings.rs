@@ -5,7 +5,7 @@ use crate::{auth, net::Networks, password, proxy, route, server, store, telemetr
 /// What every room is set up with, finished: no room reads TOML or looks for a file.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The public listener.
+    /// The public listeners.
     pub server: server::Settings,
     /// Whose word on the client and its request is believed.
     pub trusted_proxies: Networks,

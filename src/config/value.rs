@@ -18,6 +18,7 @@ use std::ops::Range;
 use toml::{Spanned, de::DeValue};
 
 pub(super) use self::{
+    address::Listening,
     choice::Choice,
     pairs::{Pair, Pairs},
     rules::Rules,

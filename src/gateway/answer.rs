@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER},
+    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER},
 };
 
-use super::judge::Refusal;
+use super::{judge::Refusal, redirect::RedirectRefusal};
 use crate::{body::BodyError, dialect, proxy::ProxyError};
 
 /// Words a refusal; those of credentials are the dialect's.
@@ -36,6 +36,25 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
         Refusal::TooManyHeaders => {
             text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many header fields.")
         }
+    }
+}
+
+/// The same target over HTTPS; a client keeps its method and sends its body again (RFC 9110, section 15.4.9).
+pub(super) fn moved(location: HeaderValue) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    answer.headers_mut().insert(LOCATION, location);
+    answer
+}
+
+/// Words why a client without TLS is not told where to go.
+pub(super) fn not_moved(refusal: RedirectRefusal) -> Response<Bytes> {
+    match refusal {
+        RedirectRefusal::HostMalformed => text(StatusCode::BAD_REQUEST, "The request must name one host."),
+        RedirectRefusal::HostUnknown => {
+            text(StatusCode::MISDIRECTED_REQUEST, "This host is not served here.")
+        }
+        RedirectRefusal::TargetMalformed => text(StatusCode::BAD_REQUEST, "The request target is malformed."),
     }
 }
 

@@ -2,7 +2,13 @@
 //!
 //! Never here: the verdict (`judge`), sockets.
 
-use std::{convert::Infallible, future::Future, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{self, Future},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
@@ -33,9 +39,9 @@ use crate::{
     access_log::WorkerLog,
     auth::AuthService,
     body,
-    clock::{Clock, Stopwatch},
+    clock::{Clock, Stopwatch, Timestamp},
     interim::Interim,
-    metrics::{Metrics, RequestCells},
+    metrics::{self, Metrics, RequestCells},
     proxy::{Forwarder, SharedUpstreams},
 };
 
@@ -72,7 +78,7 @@ pub(super) struct Worker {
     pub(super) control: tokio::runtime::Handle,
     pub(super) forwarder: Forwarder,
     pub(super) metrics: Metrics,
-    clock: Clock,
+    pub(super) clock: Clock,
     request_ids: RequestIds,
 }
 
@@ -117,6 +123,17 @@ impl Gateway {
         let worker = Rc::clone(&self.0);
         service_fn(move |request| Rc::clone(&worker).handle(request, downstream, interim.clone()))
     }
+
+    /// The service of a connection without TLS whose client is told to come back with it.
+    pub fn redirecting(
+        &self,
+        downstream: Downstream,
+    ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible> + use<> {
+        let worker = Rc::clone(&self.0);
+        service_fn(move |request: Request<Incoming>| {
+            future::ready(Ok(worker.redirect(&request.into_parts().0, downstream)))
+        })
+    }
 }
 
 /// How long a log line waits at most for company.
@@ -143,30 +160,8 @@ impl Worker {
         let now = self.clock.now();
         let (head, incoming) = request.into_parts();
         let verdict = judge(&self.snapshot, &head, now);
-        let mut trail = Box::new(Trail {
-            worker: Rc::clone(&self),
-            time: now,
-            started,
-            provenance: Provenance::of(&head.headers, downstream, &self.snapshot.trusted_proxies),
-            cors: verdict.cors(&self.snapshot, &head).map(|cors| Grant::new(cors, &head.headers)),
-            request_id: self.request_ids.name(head.headers.get(X_REQUEST_ID)),
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            host: head.headers.get(HOST).cloned(),
-            label: self.metrics.no_route(),
-            route: None,
-            upstream: None,
-            user: None,
-            token: None,
-            verdict: verdict.label(),
-            upstream_duration: None,
-            upload: None,
-            received: 0,
-            // A client that goes away before its answer begins, as nginx counts it.
-            status: 499,
-            sent: 0,
-            ended: false,
-        });
+        let mut trail = self.trail(&head, downstream, now, started, verdict.label());
+        trail.cors = verdict.cors(&self.snapshot, &head).map(|cors| Grant::new(cors, &head.headers));
         match verdict {
             Verdict::Endpoint(endpoint) => {
                 trail.label = self.metrics.auth_endpoints();
@@ -200,6 +195,41 @@ impl Worker {
                 at_once(answer::refuse(&refusal), trail, &head, incoming)
             }
         }
+    }
+
+    /// What is to be counted and logged of a request, as far as its head tells.
+    pub(super) fn trail(
+        self: &Rc<Self>,
+        head: &Parts,
+        downstream: Downstream,
+        now: Timestamp,
+        started: Stopwatch,
+        verdict: metrics::Verdict,
+    ) -> Box<Trail> {
+        Box::new(Trail {
+            worker: Rc::clone(self),
+            time: now,
+            started,
+            provenance: Provenance::of(&head.headers, downstream, &self.snapshot.trusted_proxies),
+            cors: None,
+            request_id: self.request_ids.name(head.headers.get(X_REQUEST_ID)),
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            host: head.headers.get(HOST).cloned(),
+            label: self.metrics.no_route(),
+            route: None,
+            upstream: None,
+            user: None,
+            token: None,
+            verdict,
+            upstream_duration: None,
+            upload: None,
+            received: 0,
+            // A client that goes away before its answer begins, as nginx counts it.
+            status: 499,
+            sent: 0,
+            ended: false,
+        })
     }
 }
 

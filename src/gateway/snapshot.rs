@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::redirect::Redirection;
 use crate::{
     auth::Authenticator,
     net::Networks,
@@ -14,6 +15,8 @@ pub struct Snapshot {
     pub routes: RouteTable,
     /// Which other sites' pages may use the auth endpoints.
     pub auth_cors: Option<Cors>,
+    /// Where those lead that came without TLS where TLS is asked for.
+    pub redirection: Redirection,
     /// Whose they are.
     pub authenticator: Authenticator,
     /// Whose word on the client and its request is believed.

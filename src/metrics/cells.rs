@@ -107,6 +107,8 @@ pub enum Verdict {
     Forbidden,
     /// The route lists other methods.
     MethodNotAllowed,
+    /// Whoever came without TLS asked for a host that is not ours.
+    Misdirected,
     /// No route takes the path.
     NotFound,
     /// The path has no single meaning, or the head is malformed.
@@ -115,6 +117,8 @@ pub enum Verdict {
     Preflight,
     /// The route is public.
     Public,
+    /// Whoever came without TLS was sent to HTTPS.
+    Redirected,
     /// The token is past its expiry.
     TokenExpired,
     /// The token is not one of ours, or not an access token.
@@ -127,16 +131,18 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order of the cells.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Allowed,
         Self::Anonymous,
         Self::Endpoint,
         Self::Forbidden,
         Self::MethodNotAllowed,
+        Self::Misdirected,
         Self::NotFound,
         Self::Malformed,
         Self::Preflight,
         Self::Public,
+        Self::Redirected,
         Self::TokenExpired,
         Self::TokenInvalid,
         Self::TokenMissing,
@@ -151,10 +157,12 @@ impl Verdict {
             Self::Endpoint => "endpoint",
             Self::Forbidden => "forbidden",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::Misdirected => "misdirected",
             Self::NotFound => "not_found",
             Self::Malformed => "malformed",
             Self::Preflight => "preflight",
             Self::Public => "public",
+            Self::Redirected => "redirected",
             Self::TokenExpired => "token_expired",
             Self::TokenInvalid => "token_invalid",
             Self::TokenMissing => "token_missing",

@@ -1,20 +1,28 @@
 //! Takes connections off a listening socket until the drain begins.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::{net::TcpListener, select, time};
+use tokio::{
+    net::TcpListener,
+    select,
+    time::{self, Instant},
+};
 use tracing::warn;
 
-use super::Drain;
+use super::admission::Admission;
 
-/// Calls `each` with every connection. Returns when `drain` has begun; no error of the socket ends it.
+/// Calls `each` with every connection. Returns when the drain has begun; no error of the socket ends it.
 pub(super) async fn accept<T>(
     listener: impl Listener<T>,
-    drain: &Drain,
+    admission: &Admission,
     mut each: impl FnMut(T, SocketAddr),
 ) {
-    let mut draining = std::pin::pin!(drain.draining());
-    let mut in_trouble = false;
+    let mut draining = std::pin::pin!(admission.drain().draining());
     loop {
         let accepted = select! {
             biased;
@@ -22,16 +30,13 @@ pub(super) async fn accept<T>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                in_trouble = false;
-                each(stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()));
-            }
+            Ok((stream, peer)) => each(stream, SocketAddr::new(peer.ip().to_canonical(), peer.port())),
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
-                if !in_trouble {
+                admission.metrics().accept_failures.increment();
+                if admission.trouble().begins() {
                     warn!(error = %error, "Connections cannot be accepted for now: {error}");
                 }
-                in_trouble = true;
                 // Without file descriptors the socket stays ready: without a pause this would spin.
                 select! {
                     () = &mut draining => return,
@@ -39,6 +44,19 @@ pub(super) async fn accept<T>(
                 }
             }
         }
+    }
+}
+
+/// Episodes in which connections cannot be accepted, over all listeners of all workers.
+#[derive(Debug, Default)]
+pub(super) struct Trouble(Mutex<Option<Instant>>);
+
+impl Trouble {
+    /// Notes a failure. Whether it is the first of an episode, which ends when none came for [`EPISODE`].
+    fn begins(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.replace(Instant::now());
+        before.is_none_or(|before| before.elapsed() >= EPISODE)
     }
 }
 
@@ -69,12 +87,15 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 }
 
 const PAUSE: Duration = Duration::from_millis(100);
+/// So long without a failure, and the next one is news again.
+const EPISODE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
     use std::{cell::RefCell, future};
 
     use super::*;
+    use crate::{metrics::Metrics, server::Drain};
 
     /// Gives what was put in, last first, then nothing ever.
     struct Scripted(RefCell<Vec<io::Result<(u8, SocketAddr)>>>);
@@ -92,9 +113,10 @@ mod tests {
     async fn accepted(mut script: Vec<io::Result<(u8, SocketAddr)>>) -> (Vec<(u8, SocketAddr)>, Duration) {
         script.reverse();
         let wanted = script.iter().flatten().count();
-        let (drain, start) = (Drain::new(), time::Instant::now());
+        let (drain, start) = (Drain::new(), Instant::now());
+        let admission = Admission::new(&crate::server::tests::limits(), &Metrics::default(), &drain);
         let mut seen = Vec::new();
-        accept(Scripted(RefCell::new(script)), &drain, |stream, peer| {
+        accept(Scripted(RefCell::new(script)), &admission, |stream, peer| {
             seen.push((stream, peer));
             if seen.len() == wanted {
                 drain.start();
@@ -113,6 +135,17 @@ mod tests {
         let (seen, took) = accepted(vec![Ok((1, PEER)), lack(), lack(), Ok((2, PEER))]).await;
         assert_eq!(seen, [(1, PEER), (2, PEER)]);
         assert_eq!(took, 2 * PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_episode_is_told_once_however_many_fail_and_succeed_in_it() {
+        let trouble = Trouble::default();
+        let mut told = Vec::new();
+        for seconds in [0, 1, 9, 9, 10, 1] {
+            time::sleep(Duration::from_secs(seconds)).await;
+            told.push(trouble.begins());
+        }
+        assert_eq!(told, [true, false, false, false, true, false]);
     }
 
     #[tokio::test(start_paused = true)]

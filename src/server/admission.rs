@@ -5,68 +5,106 @@ use std::{net::IpAddr, sync::Arc};
 use dashmap::{DashMap, Entry};
 use foldhash::quality::RandomState;
 
-use super::{Drain, Limits};
-use crate::{metrics::Metrics, net};
+use super::{Drain, Limits, accept::Trouble};
+use crate::{
+    metrics::{Listener, Metrics},
+    net,
+};
 
-/// Hands out permits. A cheap handle; all workers share one count.
+/// Hands out permits. A cheap handle; all workers and all listeners share one count.
 #[derive(Clone, Debug)]
-pub(super) struct Admission(Arc<Shared>);
+pub(super) struct Admission {
+    shared: Arc<Shared>,
+    listener: Listener,
+}
 
 impl Admission {
+    /// That of the HTTPS listener; [`Self::of`] makes those of others.
     pub(super) fn new(limits: &Limits, metrics: &Metrics, drain: &Drain) -> Self {
-        Self(Arc::new(Shared {
+        let shared = Shared {
             drain: drain.clone(),
             connections: limits.connections,
             per_address: limits.connections_per_address,
             by_address: DashMap::default(),
             metrics: metrics.clone(),
-        }))
+            trouble: Trouble::default(),
+        };
+        Self { shared: Arc::new(shared), listener: Listener::Https }
+    }
+
+    /// The same bounds and counts, for connections of another listener.
+    pub(super) fn of(&self, listener: Listener) -> Self {
+        Self { shared: Arc::clone(&self.shared), listener }
     }
 
     /// A permit for one connection of `peer`; `None` where there are too many.
     pub(super) fn admit(&self, peer: IpAddr) -> Option<Permit> {
-        let permit = self.try_admit(net::counted_as(peer));
-        let numbers = &self.0.metrics;
-        if permit.is_some() { &numbers.connections_accepted } else { &numbers.connections_refused }
-            .increment();
-        permit
+        self.enter()?.claim(peer)
+    }
+
+    /// A place among all connections, for one whose address is still to be learned; `None` where there are too
+    /// many.
+    pub(super) fn enter(&self) -> Option<Place> {
+        let shared = &self.shared;
+        if !shared.drain.enter(shared.connections) {
+            shared.metrics.connections_refused.increment();
+            return None;
+        }
+        Some(Place(self.clone()))
     }
 
     pub(super) fn drain(&self) -> &Drain {
-        &self.0.drain
+        &self.shared.drain
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
-        &self.0.metrics
+        &self.shared.metrics
     }
 
-    fn try_admit(&self, address: IpAddr) -> Option<Permit> {
-        if !self.0.drain.enter(self.0.connections) {
-            return None;
-        }
+    pub(super) fn trouble(&self) -> &Trouble {
+        &self.shared.trouble
+    }
+}
+
+/// Counts one connection among all.
+#[derive(Debug)]
+pub(super) struct Place(Admission);
+
+impl Place {
+    /// A permit for the connection, which is one of `peer`; `None` where that one has too many.
+    pub(super) fn claim(self, peer: IpAddr) -> Option<Permit> {
+        let Admission { shared, listener } = &self.0;
+        let address = net::counted_as(peer);
         // Holds at most one entry per open connection, so the bound on these bounds the map.
-        let admitted = match self.0.by_address.entry(address) {
+        let fits = match shared.by_address.entry(address) {
             Entry::Occupied(mut entry) => {
-                let fits = *entry.get() < self.0.per_address;
+                let fits = *entry.get() < shared.per_address;
                 if fits {
                     *entry.get_mut() += 1;
                 }
                 fits
             }
             Entry::Vacant(entry) => {
-                let fits = self.0.per_address > 0;
+                let fits = shared.per_address > 0;
                 if fits {
                     entry.insert(1);
                 }
                 fits
             }
         };
-        if !admitted {
-            self.0.drain.leave();
+        if !fits {
+            shared.metrics.connections_refused.increment();
             return None;
         }
-        self.0.metrics.connections.increment();
-        Some(Permit { admission: self.clone(), address })
+        shared.metrics.connections_accepted.increment();
+        shared.metrics.connections.of(*listener).increment();
+        Some(Permit { place: self, address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.shared.drain.leave();
     }
 }
 
@@ -76,20 +114,19 @@ impl Admission {
 /// HTTP has let go of it.
 #[derive(Debug)]
 pub(super) struct Permit {
-    admission: Admission,
+    /// Given back last, after what `drop` does: whoever waits for the last connection finds everything else done.
+    place: Place,
     address: IpAddr,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let shared = &self.admission.0;
+        let Admission { shared, listener } = &self.place.0;
         shared.by_address.remove_if_mut(&self.address, |_, open| {
             *open -= 1;
             *open == 0
         });
-        shared.metrics.connections.decrement();
-        // Last: whoever waits for the last connection finds everything else done.
-        shared.drain.leave();
+        shared.metrics.connections.of(*listener).decrement();
     }
 }
 
@@ -100,6 +137,7 @@ struct Shared {
     per_address: usize,
     by_address: DashMap<IpAddr, usize, RandomState>,
     metrics: Metrics,
+    trouble: Trouble,
 }
 
 #[cfg(test)]
@@ -151,14 +189,41 @@ mod tests {
         let admission = admission(2, 2);
         let held = [admission.admit(of("192.0.2.1")), admission.admit(of("192.0.2.2"))];
         assert!(admission.admit(of("192.0.2.3")).is_none());
-        assert_eq!(admission.0.drain.open(), 2);
-        assert_eq!(admission.0.metrics.connections.value(), 2);
+        assert_eq!(admission.shared.drain.open(), 2);
+        assert_eq!(admission.shared.metrics.connections.value(), 2);
         drop(held);
-        assert_eq!(admission.0.drain.open(), 0);
-        assert_eq!(admission.0.metrics.connections.value(), 0);
-        assert_eq!(admission.0.metrics.connections_accepted.value(), 2);
-        assert_eq!(admission.0.metrics.connections_refused.value(), 1);
-        assert!(admission.0.by_address.is_empty());
+        assert_eq!(admission.shared.drain.open(), 0);
+        assert_eq!(admission.shared.metrics.connections.value(), 0);
+        assert_eq!(admission.shared.metrics.connections_accepted.value(), 2);
+        assert_eq!(admission.shared.metrics.connections_refused.value(), 1);
+        assert!(admission.shared.by_address.is_empty());
+    }
+
+    #[test]
+    fn listeners_count_together_and_show_apart() {
+        let https = admission(2, 2);
+        let plain = https.of(Listener::Plain);
+        let held = [https.admit(of("192.0.2.1")), plain.admit(of("192.0.2.1"))];
+        assert!(held.iter().all(Option::is_some));
+        assert!(https.of(Listener::Http).enter().is_none());
+        let open = &https.shared.metrics.connections;
+        assert_eq!(
+            [Listener::Https, Listener::Plain, Listener::Http].map(|listener| open.of(listener).value()),
+            [1, 1, 0]
+        );
+    }
+
+    #[test]
+    fn a_place_without_an_address_counts_among_all_alone() {
+        let admission = admission(1, 1);
+        let place = admission.enter().unwrap();
+        assert!(admission.admit(of("192.0.2.1")).is_none());
+        assert_eq!((admission.shared.drain.open(), admission.shared.metrics.connections.value()), (1, 0));
+        let permit = place.claim(of("192.0.2.1")).unwrap();
+        assert_eq!((admission.shared.drain.open(), admission.shared.metrics.connections.value()), (1, 1));
+        drop(permit);
+        drop(admission.enter().unwrap());
+        assert_eq!((admission.shared.drain.open(), admission.shared.metrics.connections.value()), (0, 0));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 use std::{io, net::SocketAddr};
 
+use rustls::server::VerifierBuilderError;
+
 /// Why connections cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -11,6 +13,9 @@ pub enum ServerError {
         /// What the system said.
         error: io::Error,
     },
+    /// The authorities of client certificates cannot be used.
+    #[error("client certificates cannot be verified: {0}")]
+    ClientCa(VerifierBuilderError),
     /// A worker panicked.
     #[error("worker {worker} panicked")]
     Panicked {

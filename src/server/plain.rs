@@ -1,27 +1,30 @@
-//! HTTP/1.1 without TLS, on a listener that somebody else has bound: the admin surface.
+//! HTTP without TLS: what one worker does for such a listener, and the admin surface.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{SocketAddr, TcpListener},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{convert::Infallible, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
 use socket2::SockRef;
-use tokio::task;
+use tokio::{net::TcpStream, task};
 
 use super::{
-    ConnInfo, Drain, Limits, Protocol, ServerError, Workers, accept::accept, activity::Activity,
-    admission::Admission, connection::Http, listen, tracked::Tracked,
+    ConnInfo, Drain, Limits, Protocol, ServerError, Workers,
+    accept::accept,
+    activity::Activity,
+    admission::Admission,
+    canonical,
+    connection::Http,
+    gate::{Arrival, Client, Gate},
+    listen,
+    lookahead::Lookahead,
+    sniff::sniff,
+    tracked::Tracked,
 };
 use crate::metrics::Metrics;
 
-/// Serves until `drain` has ended, on one thread with a runtime of its own; `make_worker` is called there.
+/// Serves HTTP/1.1 until `drain` has ended, on one thread with a runtime of its own; `make_worker` is called there.
 ///
 /// # Errors
 /// [`ServerError::Thread`].
@@ -34,41 +37,75 @@ pub fn start_plain<M, W, S, B>(
 ) -> Result<Workers, ServerError>
 where
     M: FnOnce() -> W + Send + 'static,
-    W: Fn(ConnInfo) -> S,
+    W: Fn(ConnInfo) -> S + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (metrics, ended) = (metrics.clone(), drain.clone());
-    let work = async move || serve(listener, &limits, &metrics, &ended, make_worker()).await;
+    let work = async move || {
+        listen::prepare(SockRef::from(&listener))?;
+        let gate = Gate::new(Admission::new(&limits, &metrics, &ended), None, limits.handshake_timeout);
+        let http = Rc::new(Http::new(&limits, &ended));
+        Plain::new(gate, http, make_worker()).run(listener).await
+    };
     Workers::start(vec![work], drain)
 }
 
-/// Serves until `drain` has ended, on the runtime of the calling thread, which must be a `LocalRuntime` (or a
-/// `LocalSet`). Connections that are open then live as long as that runtime.
-async fn serve<W, S, B>(
-    listener: TcpListener,
-    limits: &Limits,
-    metrics: &Metrics,
-    drain: &Drain,
+/// Everything that the connections of one listener and one worker share.
+pub(super) struct Plain<W> {
+    gate: Gate,
+    http: Rc<Http>,
+    /// What a client gets to show which protocol it speaks; `None` where all speak HTTP/1.1.
+    sniffing: Option<Duration>,
     make_service: W,
-) -> io::Result<()>
-where
-    W: Fn(ConnInfo) -> S,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    listen::prepare(SockRef::from(&listener))?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let admission = Admission::new(limits, metrics, drain);
-    let http = Rc::new(Http::new(limits, drain));
-    accept(listener, drain, |stream: tokio::net::TcpStream, peer| {
-        let Some(permit) = admission.admit(peer.ip()) else { return };
-        let Ok(local) = stream.local_addr() else { return };
-        let protocol = Protocol::Http1;
+}
+
+impl<W> Plain<W> {
+    /// HTTP/1.1 alone.
+    pub(super) fn new(gate: Gate, http: Rc<Http>, make_service: W) -> Self {
+        Self { gate: gate.with_farewell(), http, sniffing: None, make_service }
+    }
+
+    /// HTTP/2 with prior knowledge as well; a client gets `patience` to show that.
+    pub(super) fn with_http2(self, patience: Duration) -> Self {
+        Self { sniffing: Some(patience), ..self }
+    }
+
+    /// Serves until the drain has ended. What is open then is cut with the runtime.
+    pub(super) async fn run<S, B>(self, listener: TcpListener) -> io::Result<()>
+    where
+        W: Fn(ConnInfo) -> S + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
+        B: Body<Data = Bytes> + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let this = Rc::new(self);
+        accept(listener, this.gate.admission(), |stream, peer| {
+            if let Some(arrival) = this.gate.arrive(stream, peer) {
+                task::spawn_local(Rc::clone(&this).serve(arrival));
+            }
+        })
+        .await;
+        this.gate.admission().drain().ended().await;
+        Ok(())
+    }
+
+    async fn serve<S, B>(self: Rc<Self>, arrival: Arrival)
+    where
+        W: Fn(ConnInfo) -> S + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
+        B: Body<Data = Bytes> + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Some(client) = self.gate.admit(arrival).await else { return };
+        let Client { mut stream, peer, permit, deadline: _ } = client;
+        let Some(protocol) = self.protocol(&mut stream).await else { return };
+        // The peer is gone already where the socket has no address.
+        let Ok(local) = stream.get_ref().local_addr() else { return };
         let interim = protocol.interim();
-        let service = make_service(ConnInfo {
+        let service = (self.make_service)(ConnInfo {
             peer,
             local: canonical(local),
             protocol,
@@ -77,14 +114,14 @@ where
         });
         let activity = Arc::new(Activity::new());
         let socket = Tracked::new(stream, Arc::clone(&activity), permit);
-        task::spawn_local(http.serve(protocol, socket, activity, interim, service));
-    })
-    .await;
-    drain.ended().await;
-    Ok(())
-}
+        self.http.serve(protocol, socket, activity, interim, service).await;
+    }
 
-/// An IPv4 address is never written as IPv6.
-pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    async fn protocol(&self, stream: &mut Lookahead<TcpStream>) -> Option<Protocol> {
+        match self.sniffing {
+            None => Some(Protocol::Http1),
+            // Boxed, since it is soon over.
+            Some(patience) => Box::pin(sniff(stream, patience, self.gate.admission().drain())).await,
+        }
+    }
 }

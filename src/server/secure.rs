@@ -8,7 +8,6 @@ use std::{
     pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,40 +16,41 @@ use http_body::Body;
 use hyper::{body::Incoming, service::Service};
 use tokio::{
     net::{TcpListener, TcpStream},
-    task, time,
+    task,
+    time::{Instant, timeout_at},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::debug;
 
 use super::{
-    ConnInfo, Limits,
+    ConnInfo,
     accept::accept,
     activity::Activity,
-    admission::{Admission, Permit},
+    canonical,
     connection::Http,
-    plain::canonical,
+    gate::{Arrival, Gate},
+    lookahead::Lookahead,
     tls,
     tracked::Tracked,
 };
 
 /// Everything that the connections of one worker share.
 pub(super) struct Secure<W> {
+    gate: Gate,
     acceptor: TlsAcceptor,
-    handshake_timeout: Duration,
     http: Rc<Http>,
-    admission: Admission,
     make_service: W,
 }
 
+type Socket = Tracked<Lookahead<TcpStream>>;
+
 impl<W> Secure<W> {
+    pub(super) fn new(gate: Gate, tls: Arc<rustls::ServerConfig>, http: Rc<Http>, make_service: W) -> Self {
+        Self { gate, acceptor: TlsAcceptor::from(tls), http, make_service }
+    }
+
     /// Serves until the drain has ended. What is open then is cut with the runtime.
-    pub(super) async fn run<S, B>(
-        listener: std::net::TcpListener,
-        admission: Admission,
-        tls: Arc<rustls::ServerConfig>,
-        limits: &Limits,
-        make_service: W,
-    ) -> io::Result<()>
+    pub(super) async fn run<S, B>(self, listener: std::net::TcpListener) -> io::Result<()>
     where
         W: Fn(ConnInfo) -> S + 'static,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
@@ -58,39 +58,32 @@ impl<W> Secure<W> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let listener = TcpListener::from_std(listener)?;
-        let drain = admission.drain().clone();
-        let this = Rc::new(Self {
-            acceptor: TlsAcceptor::from(tls),
-            handshake_timeout: limits.handshake_timeout,
-            http: Rc::new(Http::new(limits, &drain)),
-            admission,
-            make_service,
-        });
-        accept(listener, &drain, |stream, peer| {
-            // Where there are too many, the socket is closed by being dropped.
-            if let Some(permit) = this.admission.admit(peer.ip()) {
-                task::spawn_local(Rc::clone(&this).serve(stream, peer, permit));
+        let this = Rc::new(self);
+        accept(listener, this.gate.admission(), |stream, peer| {
+            if let Some(arrival) = this.gate.arrive(stream, peer) {
+                task::spawn_local(Rc::clone(&this).serve(arrival));
             }
         })
         .await;
-        drain.ended().await;
+        this.gate.admission().drain().ended().await;
         Ok(())
     }
 
-    async fn serve<S, B>(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, permit: Permit)
+    async fn serve<S, B>(self: Rc<Self>, arrival: Arrival)
     where
         W: Fn(ConnInfo) -> S + 'static,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + 'static,
         B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let Some(client) = self.gate.admit(arrival).await else { return };
         // The peer is gone already where the socket has no address.
-        let Ok(local) = stream.local_addr() else { return };
+        let Ok(local) = client.stream.get_ref().local_addr() else { return };
         let activity = Arc::new(Activity::new());
-        let socket = Tracked::new(stream, Arc::clone(&activity), permit);
+        let socket = Tracked::new(client.stream, Arc::clone(&activity), client.permit);
         // Boxed, since it is large and soon over.
-        let connection = match Box::pin(self.handshake(socket)).await {
-            Some(stream) => self.connection(stream, peer, canonical(local), activity),
+        let connection = match Box::pin(self.handshake(socket, client.deadline)).await {
+            Some(stream) => self.connection(stream, client.peer, canonical(local), activity),
             None => return,
         };
         connection.await;
@@ -98,7 +91,7 @@ impl<W> Secure<W> {
 
     fn connection<S, B>(
         &self,
-        stream: TlsStream<Tracked<TcpStream>>,
+        stream: TlsStream<Socket>,
         peer: SocketAddr,
         local: SocketAddr,
         activity: Arc<Activity>,
@@ -121,11 +114,11 @@ impl<W> Secure<W> {
         self.http.serve(protocol, stream, activity, interim, service)
     }
 
-    async fn handshake(&self, socket: Tracked<TcpStream>) -> Option<TlsStream<Tracked<TcpStream>>> {
-        let numbers = self.admission.metrics();
+    async fn handshake(&self, socket: Socket, deadline: Instant) -> Option<TlsStream<Socket>> {
+        let numbers = self.gate.admission().metrics();
         // Both keep the socket, and with it the permit, until the failure is counted.
         let handshake = pin!(self.acceptor.accept(socket).into_fallible());
-        let failed = match time::timeout(self.handshake_timeout, handshake).await {
+        let failed = match timeout_at(deadline, handshake).await {
             Ok(Ok(stream)) => {
                 numbers.handshakes.increment();
                 return Some(stream);

@@ -1,20 +1,38 @@
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use rustls::sign::CertifiedKey;
+use rustls::RootCertStore;
 
-/// The public listener, its TLS and its limits.
+use super::tls::Certificate;
+use crate::net::Networks;
+
+/// The public listeners and their limits.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where to listen for HTTPS; port 0 picks a free one.
-    pub https: SocketAddr,
+    /// HTTPS.
+    pub https: Option<Https>,
+    /// Where to listen for the same without TLS; port 0 picks a free one.
+    pub plain: Option<SocketAddr>,
+    /// Where to listen for clients that shall learn of HTTPS; port 0 picks a free one.
+    pub http: Option<SocketAddr>,
     /// Threads that serve requests.
     pub workers: NonZeroUsize,
-    /// Certificate chain and private key, known to belong together.
-    pub certificate: Arc<CertifiedKey>,
-    /// The oldest TLS version that is spoken.
-    pub min_version: TlsVersion,
+    /// Who must say in a PROXY header whom it stands for; nobody else may connect then. `None`: no such headers.
+    pub proxies: Option<Networks>,
     /// Bounds on what a client may ask of a connection.
     pub limits: Limits,
+}
+
+/// The HTTPS listener (`[tls]`).
+#[derive(Clone, Debug)]
+pub struct Https {
+    /// Where to listen; port 0 picks a free one.
+    pub address: SocketAddr,
+    /// At least one; the first is for clients that name no host, or none of ours.
+    pub certificates: Vec<Certificate>,
+    /// The oldest TLS version that is spoken.
+    pub min_version: TlsVersion,
+    /// Whose certificates clients must show; `None` where they need none.
+    pub client_ca: Option<Arc<RootCertStore>>,
 }
 
 /// Versions of TLS.

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::*;
 
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         handshake_timeout: Duration::from_secs(10),
         header_timeout: Duration::from_secs(10),

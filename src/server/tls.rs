@@ -3,29 +3,50 @@
 use std::sync::Arc;
 
 use rustls::{
-    CertificateError as BadCertificate, Error, ProtocolVersion, ServerConfig, ServerConnection,
+    CertificateError as BadCertificate, Error, ProtocolVersion, RootCertStore, ServerConfig,
+    ServerConnection,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{
         CertificateDer, PrivateKeyDer,
         pem::{self, PemObject},
     },
-    sign::{CertifiedKey, SingleCertAndKey},
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
 
-use super::{Protocol, ServerError, Settings, TlsVersion};
+use super::{Https, Protocol, ServerError, TlsVersion, certificate, sni::BySni};
+use crate::clock::Timestamp;
+
+/// A certificate that a server may show.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// Chain and private key, known to belong together.
+    pub key: Arc<CertifiedKey>,
+    /// Whom it is for: DNS names in lower case, wildcards as `*.example.com`; addresses, IPv6 in brackets.
+    pub names: Vec<String>,
+    /// From when on it is valid.
+    pub not_before: Timestamp,
+    /// Until when it is valid.
+    pub not_after: Timestamp,
+}
+
+impl Certificate {
+    /// The first of its names that `earlier` has as well, with a key of the same kind: no client would ever be shown
+    /// this one under that name.
+    pub fn hidden_by<'c>(&'c self, earlier: &Self) -> Option<&'c str> {
+        let is_same_kind = earlier.key.key.algorithm() == self.key.key.algorithm();
+        let mut names = self.names.iter().filter(|_| is_same_kind);
+        names.find(|name| earlier.names.contains(name)).map(String::as_str)
+    }
+}
 
 /// Reads a certificate chain, the end entity's first, and its private key, both as PEM (RFC 7468).
 ///
 /// # Errors
 /// Says what is missing or wrong in either, and where the two do not belong together.
-pub fn load(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Arc<CertifiedKey>, CertificateError> {
-    let chain = CertificateDer::pem_slice_iter(certificate_pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| CertificateError::CertificateUnreadable(error.to_string()))?;
-    if chain.is_empty() {
-        return Err(CertificateError::NoCertificate);
-    }
+pub fn load(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Certificate, CertificateError> {
+    let chain = certificates(certificate_pem)?;
     let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| match error {
         pem::Error::NoItemsFound if is_encrypted(key_pem) => CertificateError::KeyEncrypted,
         pem::Error::NoItemsFound => CertificateError::NoKey,
@@ -37,14 +58,40 @@ pub fn load(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Arc<CertifiedKey>,
         .load_private_key(key)
         .map_err(|error| CertificateError::KeyUnreadable(error.to_string()))?;
     let certified = CertifiedKey::new(chain, key);
-    match certified.keys_match() {
-        Ok(()) => Ok(Arc::new(certified)),
-        Err(Error::InconsistentKeys(_)) => Err(CertificateError::KeyMismatch),
-        Err(Error::InvalidCertificate(BadCertificate::BadEncoding)) => {
-            Err(CertificateError::CertificateUnreadable("it is not X.509".to_owned()))
+    certified.keys_match().map_err(|error| match error {
+        Error::InconsistentKeys(_) => CertificateError::KeyMismatch,
+        Error::InvalidCertificate(BadCertificate::BadEncoding) => {
+            CertificateError::CertificateUnreadable("it is not X.509".to_owned())
         }
-        Err(error) => Err(CertificateError::CertificateUnreadable(error.to_string())),
+        error => CertificateError::CertificateUnreadable(error.to_string()),
+    })?;
+    let subject = certificate::subject(certified.cert.first().ok_or(CertificateError::NoCertificate)?)?;
+    Ok(Certificate {
+        key: Arc::new(certified),
+        names: subject.names,
+        not_before: subject.not_before,
+        not_after: subject.not_after,
+    })
+}
+
+/// Reads the certificates of those who may vouch for clients, as PEM.
+///
+/// # Errors
+/// Where there is none, or one cannot be read.
+pub fn load_authorities(pem: &[u8]) -> Result<Arc<RootCertStore>, CertificateError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        let added = roots.add(certificate);
+        added.map_err(|error| CertificateError::CertificateUnreadable(error.to_string()))?;
     }
+    Ok(Arc::new(roots))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let chain = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| CertificateError::CertificateUnreadable(error.to_string()))?;
+    if chain.is_empty() { Err(CertificateError::NoCertificate) } else { Ok(chain) }
 }
 
 /// Why a certificate and its key cannot be used. Never names a byte of the key.
@@ -71,21 +118,33 @@ pub enum CertificateError {
 }
 
 /// TLS for the public listener.
-pub(super) fn server_config(settings: &Settings) -> Result<Arc<ServerConfig>, ServerError> {
-    let versions: &[_] = match settings.min_version {
+pub(super) fn server_config(https: &Https) -> Result<Arc<ServerConfig>, ServerError> {
+    let versions: &[_] = match https.min_version {
         TlsVersion::Tls12 => &[&TLS13, &TLS12],
         TlsVersion::Tls13 => &[&TLS13],
     };
-    let certificate = CertifiedKey::clone(&settings.certificate);
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions)
-        .map_err(ServerError::Tls)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate)));
+        .map_err(ServerError::Tls)?;
+    let builder = match &https.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(authorities) => {
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::clone(authorities), provider()).build();
+            builder.with_client_cert_verifier(verifier.map_err(ServerError::ClientCa)?)
+        }
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(BySni::new(&https.certificates)));
     config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
-    // Sessions resume from what the client keeps, on any worker, and cost us no memory. The keys change every
-    // six hours and never leave this process.
-    config.ticketer = aws_lc_rs::Ticketer::new().map_err(ServerError::Tls)?;
+    if https.client_ca.is_none() {
+        // Sessions resume from what the client keeps, on any worker, and cost us no memory. The keys change every
+        // six hours and never leave this process.
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(ServerError::Tls)?;
+    } else {
+        // Whoever resumes shows no certificate, so one that has expired since would go on for ever.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok(Arc::new(config))
 }
 
@@ -127,34 +186,28 @@ mod tests {
     #[test]
     fn sessions_are_kept_by_clients_and_early_data_is_refused() {
         let (certificate, key) = pair();
-        let second = std::time::Duration::from_secs(1);
-        let config = server_config(&Settings {
-            https: "127.0.0.1:0".parse().unwrap(),
-            workers: std::num::NonZeroUsize::MIN,
-            certificate: load(certificate.as_bytes(), key.as_bytes()).unwrap(),
+        let https = Https {
+            address: "127.0.0.1:0".parse().unwrap(),
+            certificates: vec![load(certificate.as_bytes(), key.as_bytes()).unwrap()],
             min_version: TlsVersion::Tls12,
-            limits: crate::server::Limits {
-                handshake_timeout: second,
-                header_timeout: second,
-                idle_timeout: second,
-                header_size: 8192,
-                header_count: 100,
-                streams: 1,
-                connections: 1,
-                connections_per_address: 1,
-            },
-        })
-        .unwrap();
+            client_ca: None,
+        };
+        let config = server_config(&https).unwrap();
         assert!(config.ticketer.enabled());
         // A request in early data could be replayed (RFC 8446, section 8).
         assert_eq!(config.max_early_data_size, 0);
+
+        let client_ca = Some(load_authorities(certificate.as_bytes()).unwrap());
+        let config = server_config(&Https { client_ca, ..https }).unwrap();
+        assert!(!config.ticketer.enabled() && !config.session_storage.can_cache());
+        assert_eq!((config.send_tls13_tickets, config.max_early_data_size), (0, 0));
     }
 
     #[test]
     fn a_certificate_and_its_key_are_read() {
         let (certificate, key) = pair();
         let two = format!("{certificate}{}", pair().0);
-        assert_eq!(load(two.as_bytes(), key.as_bytes()).unwrap().cert.len(), 2);
+        assert_eq!(load(two.as_bytes(), key.as_bytes()).unwrap().key.cert.len(), 2);
         // One file may hold both, in either order.
         let both = format!("{key}{certificate}");
         assert!(load(both.as_bytes(), both.as_bytes()).is_ok());

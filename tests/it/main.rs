@@ -16,6 +16,7 @@ mod django;
 mod forwarding;
 mod http2;
 mod limits;
+mod listeners;
 mod logout;
 mod proxies;
 mod refresh;

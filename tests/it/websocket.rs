@@ -378,7 +378,7 @@ fn the_drain_waits_for_requests_and_closes_tunnels_at_its_deadline() {
     let upstream = shouting();
     let config = format!("[shutdown]\ngrace = \"500ms\"\n{}", upstream.config());
     let gateway = TestGateway::with(&config);
-    let address = gateway.app().https_addr();
+    let address = gateway.app().addresses().https.unwrap();
     let (mut stream, _) = open(&gateway, "/public/ws", &[]);
     assert_eq!(exchange(&mut stream, "before"), "BEFORE");
     let began = std::time::Instant::now();

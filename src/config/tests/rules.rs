@@ -33,8 +33,11 @@ fn the_smallest_file_has_the_defaults_of_the_reference() {
     let site = Site::new(SMALLEST);
     let settings = site.settings();
 
-    assert_eq!(settings.server.https, "0.0.0.0:8443".parse().unwrap());
-    assert_eq!(settings.server.min_version, TlsVersion::Tls12);
+    let https = settings.server.https.unwrap();
+    assert_eq!(https.address, "0.0.0.0:8443".parse().unwrap());
+    assert_eq!((https.min_version, https.client_ca.is_none()), (TlsVersion::Tls12, true));
+    assert_eq!((settings.server.plain, settings.server.http), (None, None));
+    assert!(settings.server.proxies.is_none() && settings.trusted_proxies.is_empty());
     let limits = settings.server.limits;
     assert_eq!(limits.handshake_timeout, Duration::from_secs(10));
     assert_eq!(limits.header_timeout, Duration::from_secs(10));
@@ -92,15 +95,53 @@ fn the_smallest_file_has_the_defaults_of_the_reference() {
 
 #[test]
 fn listeners() {
-    refuses("[listen]\nhttps = \"off\"", "expected an address and port");
+    refuses("[listen]\nhttps = \"8443\"", "expected an address and port");
+    refuses("[listen]\nhttps = \"8443\"", "or \"off\"");
     refuses("[listen]\nworkers = 0", "expected 1 to 1024");
     refuses("[listen]\nworkers = 1025", "expected 1 to 1024");
-    refuses("[listen]\nplane = \"127.0.0.1:80\"", "expected one of `https`, `workers`, `trusted_proxies`");
-    refuses("[admin]\nlisten = \"127.0.0.1:8443\"", "expected another port");
+    refuses("[listen]\nplane = \"127.0.0.1:80\"", "expected one of `https`, `http`, `plain`");
+    refuses("[listen]\nhttps = \"off\"", "expected an address for `https` or for `plain`");
+    refuses(
+        "[listen]\nhttps = \"off\"\nhttp = \"[::]:80\"",
+        "expected an address for `https` or for `plain`",
+    );
+    refuses(
+        "[listen]\nhttps = \"off\"\nplain = \"[::1]:1\"\nhttp = \"[::1]:2\"",
+        "listen.http: expected an address for `https`, or \"off\" here",
+    );
+    accepts("[listen]\nhttps = \"127.0.0.1:0\"\nplain = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"");
+    let settings = accepts("[listen]\nhttps = \"off\"\nplain = \"127.0.0.1:8000\"").server;
+    assert!(settings.https.is_none());
+    assert_eq!(settings.plain, Some("127.0.0.1:8000".parse().unwrap()));
+}
+
+#[test]
+fn no_two_listeners_share_a_port() {
+    refuses(
+        "[listen]\nplain = \"127.0.0.1:8443\"",
+        "listen.plain: expected another port than that of `https`",
+    );
+    refuses("[listen]\nhttp = \"[::]:8443\"", "listen.http: expected another port than that of `https`");
+    refuses(
+        "[listen]\nhttp = \"0.0.0.0:1\"\nplain = \"127.0.0.1:1\"",
+        "listen.plain: expected another port than that of `http`, 0.0.0.0:1",
+    );
+    refuses("[admin]\nlisten = \"127.0.0.1:8443\"", "that of `https` in [listen], 0.0.0.0:8443");
+    refuses("[listen]\nplain = \"0.0.0.0:9901\"", "admin.listen: expected another port than that of `plain`");
+    refuses("[listen]\nhttp = \"127.0.0.1:9901\"", "admin.listen: expected another port than that of `http`");
     refuses("[listen]\nhttps = \"127.0.0.1:1\"\n[admin]\nlisten = \"[::]:1\"", "expected another port");
-    refuses("[listen]\nhttps = \"off\"", "\"off\" is not there yet; expected an address and port");
+    refuses("[admin]\nlisten = \"off\"", "expected an address and port");
     accepts("[listen]\nhttps = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"");
-    accepts("[listen]\nhttps = \"10.0.0.1:1\"\n[admin]\nlisten = \"127.0.0.1:1\"");
+    accepts("[listen]\nhttps = \"10.0.0.1:1\"\nplain = \"127.0.0.1:1\"\n[admin]\nlisten = \"127.0.0.2:1\"");
+}
+
+#[test]
+fn proxy_headers_need_proxies() {
+    refuses("[listen]\nproxy_protocol = true", "expected the proxies' networks in `trusted_proxies`");
+    refuses("[listen]\nproxy_protocol = 2", "expected `true` or `false`");
+    let server = accepts("[listen]\nproxy_protocol = true\ntrusted_proxies = [\"10.0.0.0/8\"]").server;
+    assert!(server.proxies.unwrap().contains("10.1.2.3".parse().unwrap()));
+    assert!(accepts("[listen]\ntrusted_proxies = [\"10.0.0.0/8\"]").server.proxies.is_none());
 }
 
 #[test]
@@ -111,8 +152,6 @@ fn certificates() {
     refuses("[tls]\ncertificates = [{ cert = \"gateway.toml\" }]", "expected `key`");
     let pair = "{ cert = \"a.crt\", key = \"a.key\" }";
     let site = |text: &str| Site::new(&format!("{text}\n{SMALLEST}")).certificate("a.crt", "a.key");
-    let faults = site(&format!("[tls]\ncertificates = [{pair}, {pair}]")).faults();
-    assert!(faults.contains("several certificates are not there yet"), "{faults}");
     let faults = site("[tls]\ncertificates = [{ cert = \"a.key\", key = \"a.key\" }]").faults();
     assert!(faults.contains("no certificate"), "{faults}");
     let faults = site("[tls]\ncertificates = [{ cert = \"b.crt\", key = \"a.key\" }]").faults();
@@ -120,6 +159,75 @@ fn certificates() {
     assert!(faults.contains("; relative paths count from the folder of the configuration file"), "{faults}");
     let faults = site(&format!("[tls]\ncertificates = [{pair}]")).certificate("b.crt", "a.key").faults();
     assert!(faults.contains("error: this certificate cannot be used"), "{faults}");
+    // Every certificate is looked at.
+    let faults = site(&format!("[tls]\ncertificates = [{pair}, {{ cert = \"x\", key = \"y\" }}]")).faults();
+    assert!(faults.contains("`x`: No such") && faults.contains("`y`: No such"), "{faults}");
+    // Without HTTPS there is no certificate, and none is made.
+    let plain = "[listen]\nhttps = \"off\"\nplain = \"127.0.0.1:8000\"\n";
+    let site = Site::new(&format!("{plain}{SMALLEST}"));
+    assert!(site.settings().server.https.is_none());
+    assert!(!site.path("certs").exists());
+    let warnings = Site::new(&format!("{plain}[tls]\ncertificates = [{pair}]\n{SMALLEST}"))
+        .certificate("a.crt", "a.key")
+        .warnings();
+    assert!(warnings.starts_with("warning: [tls] is not used\n"), "{warnings}");
+}
+
+#[test]
+fn certificates_that_no_client_would_see_or_take_are_warned_about() {
+    let made = |names: &[&str], years: (i32, i32), kind| {
+        let key = rcgen::KeyPair::generate_for(kind).unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
+        params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    let warnings = |others: &[(String, String)]| {
+        let list: Vec<_> = (0..others.len())
+            .map(|index| format!("{{ cert = \"{index}.crt\", key = \"{index}.key\" }}"))
+            .collect();
+        let mut site = Site::new(&format!("[tls]\ncertificates = [{}]\n{SMALLEST}", list.join(", ")));
+        for (index, (cert, key)) in others.iter().enumerate() {
+            site = site.write(&format!("{index}.crt"), cert).write(&format!("{index}.key"), key);
+        }
+        let settings = site.settings();
+        assert_eq!(settings.server.https.unwrap().certificates.len(), others.len());
+        site.warnings()
+    };
+    let (ecdsa, rsa) = (&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_RSA_SHA256);
+    let first = made(&["a.example", "*.b.example"], (2020, 2030), ecdsa);
+    let same = made(&["c.example", "*.b.example"], (2020, 2030), ecdsa);
+    let said = warnings(&[first.clone(), same]);
+    assert!(
+        said.starts_with("warning: certificates[0] is for `*.b.example` as well, and is shown\n"),
+        "{said}"
+    );
+    // Another name under the wildcard, and the same names under another kind of key.
+    let other = made(&["x.b.example"], (2020, 2030), ecdsa);
+    let twin = made(&["a.example", "*.b.example"], (2020, 2030), rsa);
+    assert_eq!(warnings(&[first.clone(), other, twin]), "");
+    // It is 2027.
+    let said = warnings(&[made(&["a.example"], (2020, 2026), ecdsa)]);
+    assert!(said.starts_with("warning: this certificate ended on 2026-01-01T00:00:00.000Z\n"), "{said}");
+    let said = warnings(&[first, made(&["c.example"], (2028, 2030), ecdsa)]);
+    assert!(said.starts_with("warning: this certificate begins on 2028-01-01T00:00:00.000Z\n"), "{said}");
+}
+
+#[test]
+fn client_certificates() {
+    let site = |text: &str| {
+        let tls = "[tls]\ncertificates = [{ cert = \"a.crt\", key = \"a.key\" }]\nclient_ca = \"ca.crt\"\n";
+        Site::new(&format!("{text}\n{tls}{SMALLEST}")).certificate("a.crt", "a.key")
+    };
+    let settings = site("").certificate("ca.crt", "ca.key").settings();
+    assert_eq!(settings.server.https.unwrap().client_ca.unwrap().len(), 1);
+    assert!(site("").faults().contains("`ca.crt`: No such file or directory"));
+    let faults = site("").write("ca.crt", "x").faults();
+    assert!(faults.contains("error: these certificates cannot be used"), "{faults}");
+    let faults = site("[listen]\nplain = \"127.0.0.1:8000\"").certificate("ca.crt", "ca.key").faults();
+    assert!(faults.contains("error: client certificates could be avoided"), "{faults}");
+    assert!(faults.contains("expected \"off\" for `plain` in [listen]"), "{faults}");
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn with_examples() -> Site {
     Site::new(&examples_taken_in())
         .certificate("certs/gateway.crt", "certs/gateway.key")
         .certificate("certs/backends.crt", "certs/backends.key")
+        .certificate("certs/clients.pem", "certs/clients.key")
         .write("certs/jwt.secret", "0123456789abcdef0123456789abcdef")
 }
 
@@ -93,7 +94,9 @@ fn the_commented_defaults_of_an_upstream_and_of_tls_are_the_defaults() {
     };
     let site = with_examples();
     let before = format!("{:?}", site.settings());
-    let site =
-        site.write("gateway.toml", bare(&examples_taken_in(), &["servers", "certificates", "health", "tls"]));
+    let site = site.write(
+        "gateway.toml",
+        bare(&examples_taken_in(), &["servers", "certificates", "client_ca", "health", "tls"]),
+    );
     assert_eq!(format!("{:?}", site.settings()), before);
 }

@@ -17,8 +17,24 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::*;
 use crate::{
     metrics::Metrics,
-    server::{self, Server, Settings, TlsVersion, Workers, start_plain, tls},
+    server::{self, Https, Server, Services, Settings, TlsVersion, Workers, start_plain, tls},
 };
+
+fn settings(certificate: tls::Certificate, min_version: TlsVersion, limits: Limits) -> Settings {
+    Settings {
+        https: Some(Https {
+            address: "127.0.0.1:0".parse().unwrap(),
+            certificates: vec![certificate],
+            min_version,
+            client_ca: None,
+        }),
+        plain: None,
+        http: None,
+        workers: NonZeroUsize::new(2).unwrap(),
+        proxies: None,
+        limits,
+    }
+}
 
 /// A server with two workers on a real port.
 struct Running {
@@ -37,20 +53,15 @@ impl Running {
             CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(certificate.der().clone()).unwrap();
-        let settings = Settings {
-            https: "127.0.0.1:0".parse().unwrap(),
-            workers: NonZeroUsize::new(2).unwrap(),
-            certificate: tls::load(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap(),
-            min_version,
-            limits,
-        };
+        let certificate = tls::load(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        let settings = settings(certificate, min_version, limits);
         let (metrics, drain, backend) = (Metrics::default(), Drain::new(), Backend::new());
         let server = Server::bind(&settings).unwrap();
-        let address = server.local_addr();
+        let address = server.addresses().https.unwrap();
         let shared = backend.clone();
         let make_worker = move |_| {
-            let backend = shared.clone();
-            move |info| backend.of(info)
+            let (main, redirect) = (shared.clone(), shared.clone());
+            Services { main: move |info| main.of(info), redirect: move |info| redirect.of(info) }
         };
         let workers = server.start(make_worker, &metrics, &drain).unwrap();
         Self { address, workers, drain, metrics, backend, roots }
@@ -217,19 +228,13 @@ async fn what_does_not_finish_is_cut() {
 #[tokio::test]
 async fn a_worker_that_panics_is_noticed() {
     let running = Running::plain();
-    let settings = Settings {
-        https: "127.0.0.1:0".parse().unwrap(),
-        workers: NonZeroUsize::MIN,
-        certificate: {
-            let key = KeyPair::generate().unwrap();
-            let certificate =
-                CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
-            tls::load(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap()
-        },
-        min_version: TlsVersion::Tls12,
-        limits: limits(),
-    };
-    let make_worker = |_| -> fn(server::ConnInfo) -> Backend { panic!("meant to be") };
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let certificate = tls::load(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    let settings =
+        Settings { workers: NonZeroUsize::MIN, ..settings(certificate, TlsVersion::Tls12, limits()) };
+    type Make = fn(server::ConnInfo) -> Backend;
+    let make_worker = |_| -> Services<Make, Make> { panic!("meant to be") };
     let server = Server::bind(&settings).unwrap();
     let mut workers = server.start(make_worker, &running.metrics, &Drain::new()).unwrap();
     assert_eq!(workers.wait().await.unwrap_err().to_string(), "worker 0 panicked");

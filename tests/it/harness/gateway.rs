@@ -76,7 +76,9 @@ impl TestGateway {
         let io =
             Io { clock: clock.clone(), access_log: Sink::Writer(Box::new(log.clone())), terminal: false };
         let app = App::start(checked.prepare().unwrap(), io).unwrap_or_else(|error| panic!("{error}"));
-        let client = Client::new(app.https_addr(), &folder.path().join("certs/dev.crt"));
+        let addresses = *app.addresses();
+        let address = addresses.https.or(addresses.plain).unwrap();
+        let client = Client::new(address, &folder.path().join("certs/dev.crt"));
         Self { clock, folder, app: Some(app), client, log }
     }
 

@@ -121,7 +121,7 @@ fn identity(tls: &mut Section<'_, '_, '_>) -> Option<Option<Arc<CertifiedKey>>> 
     let key_place = tls.place("client_key");
     let key = key.and_then(|key| content(tls, &key, &key_place));
     let loaded = server::tls::load(&cert?, &key?).map_err(|error| error.to_string());
-    usable(tls, &place, "this certificate cannot be used", loaded).map(Some)
+    usable(tls, &place, "this certificate cannot be used", loaded).map(|certificate| Some(certificate.key))
 }
 
 fn content(tls: &mut Section<'_, '_, '_>, file: &Written, place: &Place) -> Option<Vec<u8>> {
