@@ -1,6 +1,6 @@
 //! HTTP on one connection: hyper within our limits.
 //!
-//! The protocol is known before the first byte (ALPN, or plain HTTP/1.1), so nothing is guessed.
+//! The protocol is known before the first byte is read here (ALPN, `sniff`, or HTTP/1.1 alone): nothing is guessed.
 
 use std::{
     convert::Infallible,
