@@ -18,10 +18,10 @@ pub(super) fn host(head: &Parts) -> Option<&str> {
             line.ok().filter(|line| line.eq_ignore_ascii_case(authority)).map(|_| authority)
         }
         (Some(authority), None) => Some(authority),
+        // Said to be empty, it is that of no route of ours (RFC 9110, section 4.2.2).
+        (None, Some(line)) => line.ok().filter(|line| !line.is_empty()),
         // HTTP/1.0 need not name one; the routes that take any host do.
-        (None, line) => line
-            .map_or(Some(""), Result::ok)
-            .filter(|host| !host.is_empty() || head.version == Version::HTTP_10),
+        (None, None) => (head.version == Version::HTTP_10).then_some(""),
     }
 }
 
@@ -48,12 +48,12 @@ mod tests {
             ("https://a.example/", two, &["A.example"], Some("a.example")),
             ("http://a.example/", one, &["a.example"], Some("a.example")),
             ("/", Version::HTTP_10, &[], Some("")),
-            ("/", Version::HTTP_10, &[""], Some("")),
+            ("/", Version::HTTP_10, &[""], None),
+            ("/", one, &[""], None),
             ("/", two, &["a.example"], Some("a.example")),
             ("/", two, &[], None),
             ("https://a.example:443/", two, &["a.example"], None),
             ("/", one, &[], None),
-            ("/", one, &[""], None),
             ("/", one, &["a.example", "a.example"], None),
             ("/", one, &["a.example", "b.example"], None),
             ("https://a.example/", two, &["b.example"], None),

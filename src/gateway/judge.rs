@@ -88,11 +88,7 @@ pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdic
     if head.version == Version::HTTP_2 && head.headers.keys().any(|name| name.as_str().contains('"')) {
         return refuse(Refusal::HeaderMalformed, None);
     }
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    // A second line is a coding applied on top, `chunked` again included (RFC 9112, section 6.1).
-    if codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        || codings.next().is_some()
-    {
+    if has_unknown_coding(head) {
         return refuse(Refusal::TransferCodingUnknown, None);
     }
     // A target in another scheme is no resource of ours (RFC 9110, section 4.2), and `://` is not even one.
@@ -141,6 +137,13 @@ pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdic
     } else {
         Verdict::Refuse { refusal: Refusal::RequirementUnmet, route: Some(index), principal: Some(principal) }
     }
+}
+
+/// Anything but `chunked`, once.
+fn has_unknown_coding(head: &Parts) -> bool {
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let known = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    !known || codings.next().is_some()
 }
 
 /// What any route may list.

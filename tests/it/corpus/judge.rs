@@ -54,6 +54,9 @@ fn fault_of_fields(first: &[u8], fields: &[&[u8]]) -> Option<String> {
             return Some(format!("`{shown}`"));
         }
         if HOP_BY_HOP.contains(&name.as_str())
+            // A tunnel that the gateway has agreed to, and no other protocol.
+            || (name == "connection" && !value.eq_ignore_ascii_case(b"upgrade"))
+            || (name == "upgrade" && !value.eq_ignore_ascii_case(b"websocket"))
             || (name == "te" && value != b"trailers")
             || (name == "transfer-encoding" && value != b"chunked")
             || (name == "content-length" && !value.iter().all(u8::is_ascii_digit))

@@ -360,6 +360,26 @@ fn connection_names_other_fields() {
     }));
 }
 
+/// Whether `Connection` names them or not (RFC 9110, section 7.6.1).
+#[test]
+fn fields_of_a_connection_end_here() {
+    let lines: &[&[u8]] = &[
+        b"Keep-Alive: forged\r\n",
+        b"Proxy-Connection: forged\r\n",
+        b"Proxy-Authorization: forged\r\n",
+        b"Proxy-Authenticate: forged\r\n",
+        b"HTTP2-Settings: forged\r\n",
+        b"Connection: forged\r\nForged: forged\r\n",
+        b"TE: forged, trailers;q=0.5\r\n",
+        b"TE: trailers\r\nTE: forged\r\n",
+        b"Upgrade: forged\r\n",
+    ];
+    check(lines.iter().map(|lines| {
+        let body = join(&[b"hello", HIDDEN]);
+        Case::new(post(&join(&[lines, b"Content-Length: 5\r\n"]), &body), OUTER_THEN_HIDDEN, Passed)
+    }));
+}
+
 /// No client talks an upstream into another protocol past the routes (h2c smuggling).
 #[test]
 fn upgrades() {
