@@ -31,6 +31,7 @@ use super::{
     Drain, Limits, Protocol,
     activity::Activity,
     counted::counted,
+    overheard::Overheard,
     reused::reused,
     stream::bounded,
     watchdog::{CLOSING, Order, Patience, Watchdog},
@@ -42,6 +43,7 @@ pub(super) struct Http {
     http1: http1::Builder,
     http2: http2::Builder<Local>,
     patience: Patience,
+    header_size: usize,
     drain: Drain,
 }
 
@@ -51,6 +53,7 @@ impl Http {
             http1: http1(limits),
             http2: http2(limits),
             patience: Patience { head: limits.header_timeout, idle: limits.idle_timeout },
+            header_size: limits.header_size,
             drain: drain.clone(),
         }
     }
@@ -74,7 +77,7 @@ impl Http {
         activity.opened(protocol);
         let this = Rc::clone(self);
         let service = counted(service, Arc::clone(&activity), protocol);
-        let io = TokioIo::new(io);
+        let io = TokioIo::new(Overheard::new(io, Arc::clone(&activity), protocol, this.header_size));
         match protocol {
             Protocol::Http1 => {
                 let mut connection = this.http1.serve_connection(io, service).with_upgrades();
@@ -84,6 +87,9 @@ impl Http {
                             connection.graceful_shutdown();
                         })
                         .await;
+                    if timed_out {
+                        activity.given_up();
+                    }
                     // Whatever lives across an await is carried by every connection, so nothing large does here.
                     let told = connection.into_parts().filter(|_| timed_out);
                     if let Some(told) = told.map(|parts| Box::pin(say_timeout(parts.io.into_inner()))) {
