@@ -12,6 +12,9 @@ use crate::{body::BodyError, dialect, proxy::ProxyError};
 /// Words a refusal; those of credentials are the dialect's.
 pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     match refusal {
+        Refusal::ExpectationUnknown => {
+            text(StatusCode::EXPECTATION_FAILED, "No expectation but 100-continue is known here.")
+        }
         Refusal::HostMissing => text(StatusCode::BAD_REQUEST, "The request must name one host."),
         Refusal::MethodNotAllowed(allow) => {
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed.");
@@ -23,11 +26,8 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
         Refusal::TargetMalformed => text(StatusCode::BAD_REQUEST, "The request target is malformed."),
         Refusal::Token(refusal) => dialect::refuse_token(*refusal),
         Refusal::TransferCodingUnknown => {
-            let mut answer =
-                text(StatusCode::NOT_IMPLEMENTED, "No transfer coding but chunked is known here.");
             // Where its body ends is a matter of opinion, so nothing behind it is a request.
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            answer
+            last(text(StatusCode::NOT_IMPLEMENTED, "No transfer coding but chunked is known here."))
         }
         Refusal::TooManyHeaders => {
             text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many header fields.")
@@ -47,7 +47,7 @@ pub(super) fn not_forwarded(error: &ProxyError) -> Response<Bytes> {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             answer
         }
-        ProxyError::RequestBody(error) => unreadable(error),
+        ProxyError::RequestBody(error) => last(unreadable(error)),
         ProxyError::Timeout { .. } => {
             text(StatusCode::GATEWAY_TIMEOUT, "The backend did not answer in time.")
         }
@@ -66,6 +66,13 @@ pub(super) fn unreadable(error: &BodyError) -> Response<Bytes> {
 /// Words that something went wrong here.
 pub(super) fn failed() -> Response<Bytes> {
     text(StatusCode::INTERNAL_SERVER_ERROR, "Internal error.")
+}
+
+/// Makes an answer the connection's last in HTTP/1: what comes behind it is the rest of a body, or not (RFC 9110,
+/// section 10.1.1).
+pub(super) fn last(mut answer: Response<Bytes>) -> Response<Bytes> {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 fn text(status: StatusCode, detail: &'static str) -> Response<Bytes> {

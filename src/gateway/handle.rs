@@ -4,6 +4,7 @@
 
 use std::{convert::Infallible, future::Future, rc::Rc, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{
     HeaderName, Request, Response,
     header::{EXPECT, HOST},
@@ -113,11 +114,15 @@ impl Gateway {
     }
 }
 
+/// A refusal, after a little of the body that nobody wants: a client that is still sending when the connection closes,
+/// or the stream is reset, often reports that instead.
+pub(super) async fn discarding(incoming: Incoming, answer: Response<Bytes>) -> Response<Bytes> {
+    if body::discard(incoming, DISCARDED, DISCARDING_TIME).await { answer } else { answer::last(answer) }
+}
+
 /// How long a log line waits at most for company.
 const LOG_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What is read of a refused request's body, so that its client reads the refusal: a client that is still sending
-/// when the connection closes, or the stream is reset, often reports that instead.
 const DISCARDED: usize = 256 * 1024;
 const DISCARDING_TIME: Duration = Duration::from_secs(1);
 
@@ -176,15 +181,15 @@ impl Worker {
             Verdict::Refuse { refusal, route } => {
                 trail.label = route.unwrap_or(trail.label);
                 trail.route = route;
-                let expects = head.headers.contains_key(EXPECT);
-                let answer = own(answer::refuse(&refusal), trail);
-                if incoming.is_end_stream() || expects {
-                    return Handling::Refused { answer: Some(answer) };
+                let answer = answer::refuse(&refusal);
+                if incoming.is_end_stream() {
+                    return Handling::Refused { answer: Some(own(answer, trail)) };
                 }
-                let discarded = async move {
-                    body::discard(incoming, DISCARDED, DISCARDING_TIME).await;
-                    answer
-                };
+                if head.headers.contains_key(EXPECT) {
+                    // To read the body would be to ask for it.
+                    return Handling::Refused { answer: Some(own(answer::last(answer), trail)) };
+                }
+                let discarded = async move { own(discarding(incoming, answer).await, trail) };
                 Handling::Boxed { answer: Box::pin(discarded) }
             }
         }

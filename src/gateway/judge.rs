@@ -2,7 +2,11 @@
 //!
 //! Never here: anything that waits, the answer's words (`answer`), bodies.
 
-use http::{HeaderValue, Method, header::TRANSFER_ENCODING, request::Parts};
+use http::{
+    HeaderValue, Method, Version,
+    header::{EXPECT, TRANSFER_ENCODING},
+    request::Parts,
+};
 
 use super::{host::host, snapshot::Snapshot};
 use crate::{
@@ -39,6 +43,8 @@ pub enum Verdict<'s> {
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// It expects what nobody here can promise (RFC 9110, section 10.1.1).
+    ExpectationUnknown,
     /// The request names no host, or several.
     HostMissing,
     /// The method is not one for here.
@@ -68,12 +74,11 @@ pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdic
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         return refuse(Refusal::MethodNotAllowed(HeaderValue::from_static(FORWARDED_METHODS)), None);
     }
-    if head
-        .headers
-        .get(TRANSFER_ENCODING)
-        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-    {
+    if has_unknown_coding(head) {
         return refuse(Refusal::TransferCodingUnknown, None);
+    }
+    if expects_the_unknown(head) {
+        return refuse(Refusal::ExpectationUnknown, None);
     }
     let Some(host) = host(head) else { return refuse(Refusal::HostMissing, None) };
 
@@ -92,6 +97,19 @@ pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdic
     Verdict::Forward { index, route, principal }
 }
 
+/// Anything but `chunked`, once.
+fn has_unknown_coding(head: &Parts) -> bool {
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let known = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    !known || codings.next().is_some()
+}
+
+/// The field never reaches an upstream, so what it promises is ours to keep. HTTP/1.0 has no expectations.
+fn expects_the_unknown(head: &Parts) -> bool {
+    head.version != Version::HTTP_10
+        && head.headers.get_all(EXPECT).iter().any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// What any route may list.
 const FORWARDED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -103,7 +121,8 @@ impl Verdict<'_> {
             Self::Forward { principal: Some(_), .. } => metrics::Verdict::Allowed,
             Self::Forward { principal: None, .. } => metrics::Verdict::Public,
             Self::Refuse { refusal, .. } => match refusal {
-                Refusal::HostMissing
+                Refusal::ExpectationUnknown
+                | Refusal::HostMissing
                 | Refusal::PathAmbiguous
                 | Refusal::TargetMalformed
                 | Refusal::TooManyHeaders
