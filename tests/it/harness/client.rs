@@ -43,12 +43,29 @@ impl Client {
 
     /// A TLS connection; HTTP/1.1, as nothing else is offered.
     pub fn connect(&self) -> Stream {
+        BufReader::new(self.handshake(Arc::clone(&self.tls)))
+    }
+
+    /// A TLS connection on which HTTP/2 is agreed on, and nothing said yet.
+    pub fn connect_h2(&self) -> StreamOwned<ClientConnection, TcpStream> {
+        let mut tls = (*self.tls).clone();
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        self.handshake(Arc::new(tls))
+    }
+
+    fn handshake(&self, tls: Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
         let socket = TcpStream::connect(self.address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         socket.set_nodelay(true).unwrap();
         let name = ServerName::try_from("localhost").unwrap();
-        let connection = ClientConnection::new(Arc::clone(&self.tls), name).unwrap();
-        BufReader::new(StreamOwned::new(connection, socket))
+        StreamOwned::new(ClientConnection::new(tls, name).unwrap(), socket)
+    }
+
+    /// A connection without TLS, of which the gateway is told nothing else.
+    pub fn socket(&self) -> TcpStream {
+        let socket = TcpStream::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket
     }
 
     /// Sends these bytes on a new connection and reads one answer.

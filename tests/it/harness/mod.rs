@@ -2,12 +2,15 @@
 
 mod answer;
 mod client;
+pub mod frames;
 mod gateway;
 mod process;
+mod scripted;
 mod upstream;
 
 pub use answer::Answer;
-pub use client::{Client, H2, bearer, request};
+pub use client::{Client, H2, Stream, bearer, request};
 pub use gateway::{TestGateway, credentials, registration};
 pub use process::Process;
+pub use scripted::{Ending, Scripted, Wire};
 pub use upstream::{Upstream, ok};

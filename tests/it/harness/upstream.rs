@@ -137,6 +137,8 @@ fn serve(
     respond: &(dyn Fn(&Recorded, &mut TcpStream) -> bool + Send + Sync),
 ) {
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    // `write!` writes piece by piece.
+    stream.set_nodelay(true).unwrap();
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader) {
