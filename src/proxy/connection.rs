@@ -50,7 +50,7 @@ impl Connection {
         // A request is written whole, and a part of a body must not wait for the next one.
         stream.set_nodelay(true)?;
         let heard = Rc::new(Cell::new(false));
-        let socket = Socket { stream, heard: Rc::clone(&heard) };
+        let socket = Socket { stream, heard: Rc::clone(&heard), deaf: false };
         let handshake = Builder::new().max_header_size(MAX_RESPONSE_HEAD).handshake(TokioIo::new(socket));
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         let task = spawn_local(async move {
@@ -127,6 +127,27 @@ async fn connect(server: &Server, limit: Duration) -> io::Result<TcpStream> {
 struct Socket {
     stream: TcpStream,
     heard: Rc<Cell<bool>>,
+    /// Whether the server takes no more.
+    deaf: bool,
+}
+
+impl Socket {
+    /// What comes of writing `bytes`. A server that has heard enough answers and closes: what it does not take is
+    /// then lost in any case, but hyper would lose the answer as well, which may be there to be read. The end, if
+    /// that is all there is, is read too.
+    fn written(&mut self, bytes: usize, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match result {
+            Poll::Ready(Err(error)) if is_refusal(&error) => {
+                self.deaf = true;
+                Poll::Ready(Ok(bytes))
+            }
+            other => other,
+        }
+    }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 impl AsyncRead for Socket {
@@ -146,7 +167,11 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        if self.deaf {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(bytes.len(), result)
     }
 
     fn poll_write_vectored(
@@ -154,7 +179,12 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        if self.deaf {
+            return Poll::Ready(Ok(bytes));
+        }
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(bytes, result)
     }
 
     fn is_write_vectored(&self) -> bool {
