@@ -62,23 +62,26 @@ where
 }
 
 /// Reads and forgets a body that nobody wants, at most `limit` bytes of it within `deadline`; one that announces
-/// more is left alone.
-pub async fn discard<B: Body<Data = Bytes>>(body: B, limit: usize, deadline: Duration) {
+/// more is left alone. Whether it came to its end.
+pub async fn discard<B: Body<Data = Bytes>>(body: B, limit: usize, deadline: Duration) -> bool {
     if body.size_hint().lower() > limit as u64 {
-        return;
+        return false;
     }
     let read = async {
         let mut body = std::pin::pin!(body);
         let mut read = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            read += frame.data_ref().map_or(0, Bytes::len);
+        loop {
+            match body.frame().await {
+                Some(Ok(frame)) => read += frame.data_ref().map_or(0, Bytes::len),
+                Some(Err(_)) => return false,
+                None => return true,
+            }
             if read > limit {
-                break;
+                return false;
             }
         }
     };
-    // Whatever came of it, there is nothing more to do.
-    let _late = tokio::time::timeout(deadline, read).await;
+    tokio::time::timeout(deadline, read).await.unwrap_or(false)
 }
 
 /// A body that fails with [`BodyError::TooSlow`] when no frame comes for `limit`.

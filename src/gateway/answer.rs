@@ -14,6 +14,9 @@ use crate::{body::BodyError, dialect, proxy::ProxyError};
 /// Words a refusal; those of credentials are the dialect's.
 pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
     match refusal {
+        Refusal::ExpectationUnknown => {
+            text(StatusCode::EXPECTATION_FAILED, "No expectation but 100-continue is known here.")
+        }
         Refusal::HeaderMalformed => text(StatusCode::BAD_REQUEST, "A header field is malformed."),
         Refusal::HostMissing => text(StatusCode::BAD_REQUEST, "The request must name one host."),
         Refusal::MethodNotAllowed(allow) => {
@@ -27,11 +30,8 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
         Refusal::TargetMalformed => text(StatusCode::BAD_REQUEST, "The request target is malformed."),
         Refusal::Token(refusal) => dialect::refuse_token(*refusal),
         Refusal::TransferCodingUnknown => {
-            let mut answer =
-                text(StatusCode::NOT_IMPLEMENTED, "No transfer coding but chunked is known here.");
             // Where its body ends is a matter of opinion, so nothing behind it is a request.
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            answer
+            last(text(StatusCode::NOT_IMPLEMENTED, "No transfer coding but chunked is known here."))
         }
         Refusal::TooManyHeaders => {
             text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many header fields.")
@@ -71,7 +71,7 @@ pub(super) fn not_forwarded(error: &ProxyError) -> Response<Bytes> {
         ProxyError::NoHealthyServer { retry_after, .. } => {
             later("The backend is not available.", *retry_after)
         }
-        ProxyError::RequestBody(error) => unreadable(error),
+        ProxyError::RequestBody(error) => last(unreadable(error)),
         ProxyError::Timeout { .. } => {
             text(StatusCode::GATEWAY_TIMEOUT, "The backend did not answer in time.")
         }
@@ -97,6 +97,13 @@ fn later(detail: &'static str, retry_after: Duration) -> Response<Bytes> {
     let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
     let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, detail);
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    answer
+}
+
+/// Makes an answer the connection's last in HTTP/1: what comes behind it is the rest of a body, or not (RFC 9110,
+/// section 10.1.1).
+pub(super) fn last(mut answer: Response<Bytes>) -> Response<Bytes> {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }
 

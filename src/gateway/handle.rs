@@ -136,11 +136,15 @@ impl Gateway {
     }
 }
 
+/// A refusal, after a little of the body that nobody wants: a client that is still sending when the connection closes,
+/// or the stream is reset, often reports that instead.
+pub(super) async fn discarding(incoming: Incoming, answer: Response<Bytes>) -> Response<Bytes> {
+    if body::discard(incoming, DISCARDED, DISCARDING_TIME).await { answer } else { answer::last(answer) }
+}
+
 /// How long a log line waits at most for company.
 const LOG_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What is read of a refused request's body, so that its client reads the refusal: a client that is still sending
-/// when the connection closes, or the stream is reset, often reports that instead.
 const DISCARDED: usize = 256 * 1024;
 const DISCARDING_TIME: Duration = Duration::from_secs(1);
 
@@ -233,15 +237,15 @@ impl Worker {
     }
 }
 
-/// An answer of our own to a request that goes nowhere; what is on its way of the body is read, and forgotten.
+/// An answer of our own to a request that goes nowhere.
 fn at_once<F>(answer: Response<Bytes>, trail: Box<Trail>, head: &Parts, incoming: Incoming) -> Handling<F> {
-    let answer = own(answer, trail);
-    if incoming.is_end_stream() || head.headers.contains_key(EXPECT) {
-        return Handling::AtOnce { answer: Some(answer) };
+    if incoming.is_end_stream() {
+        return Handling::AtOnce { answer: Some(own(answer, trail)) };
     }
-    let discarded = async move {
-        body::discard(incoming, DISCARDED, DISCARDING_TIME).await;
-        answer
-    };
+    if head.headers.contains_key(EXPECT) {
+        // To read the body would be to ask for it.
+        return Handling::AtOnce { answer: Some(own(answer::last(answer), trail)) };
+    }
+    let discarded = async move { own(discarding(incoming, answer).await, trail) };
     Handling::Boxed { answer: Box::pin(discarded) }
 }

@@ -2,7 +2,12 @@
 //!
 //! Never here: anything that waits, the answer's words (`answer`), bodies.
 
-use http::{HeaderValue, Method, Version, header::TRANSFER_ENCODING, request::Parts, uri::Scheme};
+use http::{
+    HeaderValue, Method, Version,
+    header::{EXPECT, TRANSFER_ENCODING},
+    request::Parts,
+    uri::Scheme,
+};
 
 use super::{cors, host::host, requirement::are_met, snapshot::Snapshot};
 use crate::{
@@ -50,6 +55,8 @@ pub enum Verdict<'s> {
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// It expects what nobody here can promise (RFC 9110, section 10.1.1).
+    ExpectationUnknown,
     /// A header field has a name that is none.
     HeaderMalformed,
     /// The request names no host, or several.
@@ -94,6 +101,9 @@ pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdic
     // A target in another scheme is no resource of ours (RFC 9110, section 4.2), and `://` is not even one.
     if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
         return refuse(Refusal::TargetMalformed, None);
+    }
+    if expects_the_unknown(head) {
+        return refuse(Refusal::ExpectationUnknown, None);
     }
     let Some(host) = host(head) else { return refuse(Refusal::HostMissing, None) };
 
@@ -146,6 +156,12 @@ fn has_unknown_coding(head: &Parts) -> bool {
     !known || codings.next().is_some()
 }
 
+/// The field never reaches an upstream, so what it promises is ours to keep. HTTP/1.0 has no expectations.
+fn expects_the_unknown(head: &Parts) -> bool {
+    head.version != Version::HTTP_10
+        && head.headers.get_all(EXPECT).iter().any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// What any route may list.
 const FORWARDED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -179,7 +195,8 @@ impl<'s> Verdict<'s> {
             },
             Self::Preflight { .. } => metrics::Verdict::Preflight,
             Self::Refuse { refusal, .. } => match refusal {
-                Refusal::HeaderMalformed
+                Refusal::ExpectationUnknown
+                | Refusal::HeaderMalformed
                 | Refusal::HostMissing
                 | Refusal::PathAmbiguous
                 | Refusal::TargetMalformed

@@ -1,11 +1,20 @@
 use bytes::Bytes;
-use http::{HeaderValue, Response, header::USER_AGENT, request::Parts};
+use http::{
+    HeaderValue, Response,
+    header::{EXPECT, USER_AGENT},
+    request::Parts,
+};
 use hyper::body::Incoming;
 
-use super::{answer, handle::Worker, judge::refused, trail::Trail};
+use super::{
+    answer,
+    handle::{Worker, discarding},
+    judge::refused,
+    trail::Trail,
+};
 use crate::{
     auth::{Caller, Rejection},
-    body,
+    body::{self, BodyError},
     dialect::{self, Endpoint},
     net::counted_as,
 };
@@ -16,13 +25,22 @@ impl Worker {
         &self,
         endpoint: Endpoint,
         head: Parts,
-        incoming: Incoming,
+        mut incoming: Incoming,
         trail: &mut Trail,
     ) -> Response<Bytes> {
         let bodies = &self.snapshot.bodies;
-        let body = match body::read(incoming, bodies.auth_size, bodies.auth_deadline).await {
+        let body = match body::read(&mut incoming, bodies.auth_size, bodies.auth_deadline).await {
             Ok(body) => body,
-            Err(error) => return answer::unreadable(&error),
+            Err(error) => {
+                let answer = answer::unreadable(&error);
+                return match error {
+                    // To read on would be to ask for it.
+                    BodyError::TooLarge if !head.headers.contains_key(EXPECT) => {
+                        discarding(incoming, answer).await
+                    }
+                    BodyError::Aborted(_) | BodyError::TooLarge | BodyError::TooSlow => answer::last(answer),
+                };
+            }
         };
         trail.received = body.len() as u64;
         let operation = match dialect::decode(endpoint, &head.headers, &body) {

@@ -27,6 +27,8 @@ use super::server::Permit;
 pub(super) struct Transport {
     stream: Stream,
     slot: Arc<Slot>,
+    /// Whether the server takes no more.
+    deaf: bool,
     // Behind the stream, so that it is given back when the socket is closed.
     _permit: Option<Permit>,
 }
@@ -34,7 +36,7 @@ pub(super) struct Transport {
 impl Transport {
     /// Without a permit the connection does not count among its server's.
     pub(super) const fn new(stream: Stream, slot: Arc<Slot>, permit: Option<Permit>) -> Self {
-        Self { stream, slot, _permit: permit }
+        Self { stream, slot, deaf: false, _permit: permit }
     }
 }
 
@@ -92,13 +94,36 @@ impl AsyncRead for Transport {
     }
 }
 
+impl Transport {
+    /// What comes of writing `bytes`. A server that has heard enough answers and closes: what it does not take is
+    /// then lost in any case, but hyper would lose the answer as well, which may be there to be read. The end, if
+    /// that is all there is, is read too.
+    fn written<T>(&mut self, taken: T, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match result {
+            Poll::Ready(Err(error)) if is_refusal(&error) => {
+                self.deaf = true;
+                Poll::Ready(Ok(taken))
+            }
+            other => other,
+        }
+    }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 impl AsyncWrite for Transport {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
+        if self.deaf {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let result = match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
             Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        };
+        self.written(bytes.len(), result)
     }
 
     fn poll_write_vectored(
@@ -106,11 +131,16 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
+        let bytes = slices.iter().map(|slice| slice.len()).sum();
+        if self.deaf {
+            return Poll::Ready(Ok(bytes));
+        }
+        let result = match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
             Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
+        };
+        self.written(bytes, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -122,11 +152,15 @@ impl AsyncWrite for Transport {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
+        let result = match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        };
+        self.written((), result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -26,6 +26,11 @@ pub(super) struct Activity {
     blocked: AtomicU64,
     in_flight: AtomicUsize,
     multiplexed: AtomicBool,
+    broken: AtomicBool,
+    /// Whether the peer has more to send: the body of its last request, or the rest of a refused head.
+    uploading: AtomicBool,
+    /// Bytes of a request line whose end has not come; [`WHOLE`] where it has.
+    line: AtomicUsize,
 }
 
 /// What the peer keeps us waiting for.
@@ -53,6 +58,9 @@ impl Activity {
             blocked: AtomicU64::new(NEVER),
             in_flight: AtomicUsize::new(0),
             multiplexed: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            uploading: AtomicBool::new(false),
+            line: AtomicUsize::new(0),
         }
     }
 
@@ -76,6 +84,43 @@ impl Activity {
         }
     }
 
+    /// These bytes came in HTTP/1.
+    pub(super) fn received_of_line(&self, bytes: &[u8]) {
+        let line = self.line.load(Relaxed);
+        if line == WHOLE || self.in_flight.load(Relaxed) > 0 {
+            return;
+        }
+        // Empty lines before a request are none of it (RFC 9112, section 2.2).
+        let empty =
+            if line == 0 { bytes.iter().take_while(|byte| b"\r\n".contains(byte)).count() } else { 0 };
+        let bytes = bytes.get(empty..).unwrap_or_default();
+        let ended = bytes.contains(&b'\n');
+        self.line.store(if ended { WHOLE } else { line.saturating_add(bytes.len()).min(WHOLE - 1) }, Relaxed);
+    }
+
+    /// How much of a request line has come without its end; 0 where it has ended.
+    pub(super) fn unfinished_line(&self) -> usize {
+        let line = self.line.load(Relaxed);
+        if line == WHOLE { 0 } else { line }
+    }
+
+    /// An answer, or the connection, is broken off: whoever reads it must not take it for whole.
+    pub(super) fn broken(&self) {
+        self.broken.store(true, Relaxed);
+    }
+
+    /// Whether the peer may still be sending what nobody reads.
+    pub(super) fn is_uploading(&self) -> bool {
+        self.uploading.load(Relaxed) && !self.multiplexed.load(Relaxed)
+    }
+
+    /// Whether a connection that is closed now must look broken off: an answer that has no other end than the
+    /// connection's (RFC 9112, section 6.3) would seem whole.
+    pub(super) fn is_broken(&self) -> bool {
+        let answering = self.in_flight.load(Relaxed) > 0 && !self.multiplexed.load(Relaxed);
+        answering || self.broken.load(Relaxed) || self.blocked.load(Relaxed) != NEVER
+    }
+
     /// The peer took bytes.
     pub(super) fn wrote(&self) {
         self.blocked.store(NEVER, Relaxed);
@@ -96,14 +141,28 @@ impl Activity {
 
     /// We have closed our side.
     pub(super) fn closing(&self) {
-        if self.phase.load(Relaxed) != CLOSING {
+        let phase = self.phase.load(Relaxed);
+        if phase == HEAD && self.in_flight.load(Relaxed) == 0 {
+            // A head that was refused before its end: the rest is on its way.
+            self.uploading.store(true, Relaxed);
+        }
+        if phase != CLOSING {
             self.enter(CLOSING);
         }
     }
 
-    /// A request's head is there. The request is in flight until the returned value is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+    /// The peer was waited for long enough: what it may still send is not waited for as well.
+    pub(super) fn given_up(&self) {
+        self.uploading.store(false, Relaxed);
+        self.enter(CLOSING);
+    }
+
+    /// A request's head is there, and says whether a body follows. The request is in flight until the returned value
+    /// is dropped.
+    pub(super) fn begin(self: &Arc<Self>, has_body: bool) -> InFlight {
+        self.uploading.store(has_body, Relaxed);
         self.in_flight.store(self.in_flight.load(Relaxed) + 1, Relaxed);
+        self.line.store(0, Relaxed);
         InFlight(Arc::clone(self))
     }
 
@@ -150,6 +209,20 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<Activity>);
 
+impl InFlight {
+    /// Its answer makes the connection a tunnel: what comes from now on is no request.
+    pub(super) fn tunnelled(&self) {
+        self.0.line.store(WHOLE, Relaxed);
+    }
+
+    /// Its answer breaks off. In HTTP/2 that ends the stream alone.
+    pub(super) fn broken(&self) {
+        if !self.0.multiplexed.load(Relaxed) {
+            self.0.broken();
+        }
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.finished();
@@ -166,6 +239,7 @@ const IDLE: u8 = 2;
 const CLOSING: u8 = 3;
 
 const NEVER: u64 = u64::MAX;
+const WHOLE: usize = usize::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -191,7 +265,7 @@ mod tests {
         activity.received();
         assert_eq!(activity.waiting(), Some((Waiting::Head, first)), "the head is timed as a whole");
 
-        let request = activity.begin();
+        let request = activity.begin(false);
         activity.received();
         assert_eq!(activity.waiting(), None);
 
@@ -220,7 +294,7 @@ mod tests {
         activity.wrote();
         assert_eq!(activity.waiting(), Some((Waiting::Request, preface)), "a PING of ours is no request");
 
-        let (one, two) = (activity.begin(), activity.begin());
+        let (one, two) = (activity.begin(false), activity.begin(false));
         drop(one);
         assert_eq!(activity.waiting(), None);
         let through = later().await;
@@ -232,7 +306,7 @@ mod tests {
     async fn a_peer_that_does_not_read_is_waited_for_even_in_a_request() {
         let activity = Arc::new(Activity::new());
         activity.opened(Protocol::Http1);
-        let _request = activity.begin();
+        let _request = activity.begin(false);
         let blocked = later().await;
         activity.blocked();
         later().await;
@@ -246,7 +320,7 @@ mod tests {
     async fn after_our_end_only_the_peers_end_is_waited_for() {
         let activity = Arc::new(Activity::new());
         activity.opened(Protocol::Http1);
-        let request = activity.begin();
+        let request = activity.begin(false);
         let closed = later().await;
         activity.closing();
         later().await;
@@ -254,5 +328,65 @@ mod tests {
         activity.blocked();
         drop(request);
         assert_eq!(activity.waiting(), Some((Waiting::Close, closed)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_line_is_measured_until_it_ends() {
+        let activity = Arc::new(Activity::new());
+        activity.opened(Protocol::Http1);
+        activity.received_of_line(b"\r\n\r\n");
+        activity.received_of_line(b"\nGET /");
+        assert_eq!(activity.unfinished_line(), 5);
+        activity.received_of_line(b"xxxxx");
+        assert_eq!(activity.unfinished_line(), 10);
+        activity.received_of_line(b" HTTP/1.1\r\nX: ");
+        activity.received_of_line(b"more than a line");
+        assert_eq!(activity.unfinished_line(), 0);
+        let request = activity.begin(true);
+        activity.received_of_line(b"a body");
+        drop(request);
+        activity.received_of_line(b"PUT /");
+        assert_eq!(activity.unfinished_line(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_is_a_reset_where_an_answer_would_seem_whole() {
+        let of = |protocol| {
+            let activity = Arc::new(Activity::new());
+            activity.opened(protocol);
+            activity
+        };
+        let http1 = of(Protocol::Http1);
+        assert!(!http1.is_broken());
+        let request = http1.begin(false);
+        assert!(http1.is_broken(), "an answer is under way");
+        drop(request);
+        assert!(!http1.is_broken());
+        http1.blocked();
+        assert!(http1.is_broken(), "the peer takes nothing");
+        http1.wrote();
+        http1.begin(false).broken();
+        assert!(http1.is_broken(), "an answer broke off");
+
+        let http2 = of(Protocol::Http2);
+        let stream = http2.begin(false);
+        stream.broken();
+        assert!(!http2.is_broken(), "streams have ends of their own");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_has_more_to_send_is_listened_to_at_the_end() {
+        let activity = Arc::new(Activity::new());
+        activity.opened(Protocol::Http1);
+        assert!(!activity.is_uploading());
+        drop(activity.begin(true));
+        assert!(activity.is_uploading());
+        drop(activity.begin(false));
+        assert!(!activity.is_uploading());
+        activity.received();
+        activity.closing();
+        assert!(activity.is_uploading(), "a head that was refused");
+        activity.given_up();
+        assert!(!activity.is_uploading());
     }
 }

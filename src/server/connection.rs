@@ -32,6 +32,7 @@ use super::{
     activity::Activity,
     counted::counted,
     interject::Interjecting,
+    overheard::Overheard,
     reused::reused,
     stream::bounded,
     watchdog::{CLOSING, Order, Patience, Watchdog},
@@ -44,6 +45,7 @@ pub(super) struct Http {
     http1: http1::Builder,
     http2: http2::Builder<Local>,
     patience: Patience,
+    header_size: usize,
     drain: Drain,
 }
 
@@ -53,6 +55,7 @@ impl Http {
             http1: http1(limits),
             http2: http2(limits),
             patience: Patience { head: limits.header_timeout, idle: limits.idle_timeout },
+            header_size: limits.header_size,
             drain: drain.clone(),
         }
     }
@@ -78,6 +81,7 @@ impl Http {
         activity.opened(protocol);
         let this = Rc::clone(self);
         let service = counted(service, Arc::clone(&activity), protocol);
+        let io = Overheard::new(io, Arc::clone(&activity), protocol, this.header_size);
         match protocol {
             Protocol::Http1 => {
                 let io = Interjecting::new(io, interim.unwrap_or_default());
@@ -88,6 +92,9 @@ impl Http {
                             connection.graceful_shutdown();
                         })
                         .await;
+                    if timed_out {
+                        activity.given_up();
+                    }
                     // Whatever lives across an await is carried by every connection, so nothing large does here.
                     let told = connection.into_parts().filter(|_| timed_out);
                     if let Some(told) = told.map(|parts| Box::pin(say_timeout(parts.io.into_inner()))) {

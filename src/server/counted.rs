@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -44,8 +44,8 @@ where
         Protocol::Http1 => usize::MAX,
         Protocol::Http2 => PIECE,
     };
-    service_fn(move |request| Answering {
-        in_flight: Some(activity.begin()),
+    service_fn(move |request: Request<Incoming>| Answering {
+        in_flight: Some(activity.begin(!request.body().is_end_stream())),
         answer: service.call(request),
         piece,
     })
@@ -71,7 +71,10 @@ where
         let this = self.project();
         let (in_flight, piece) = (this.in_flight, *this.piece);
         this.answer.poll(cx).map_ok(|answer| {
-            answer.map(|body| Counted { body, rest: Bytes::new(), piece, _in_flight: in_flight.take() })
+            if let Some(in_flight) = in_flight.as_ref().filter(|_| answer.status() == SWITCHING) {
+                in_flight.tunnelled();
+            }
+            answer.map(|body| Counted { body, rest: Bytes::new(), piece, in_flight: in_flight.take() })
         })
     }
 }
@@ -82,7 +85,7 @@ pub(super) struct Counted<B> {
     /// What is still to be given of the last frame.
     rest: Bytes,
     piece: usize,
-    _in_flight: Option<InFlight>,
+    in_flight: Option<InFlight>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Counted<B> {
@@ -112,6 +115,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = self.next(cx);
         stream::note(polled.is_ready());
+        if let Poll::Ready(Some(Err(_))) = &polled
+            && let Some(in_flight) = &self.in_flight
+        {
+            in_flight.broken();
+        }
         polled
     }
 
@@ -129,6 +137,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
         hint
     }
 }
+
+const SWITCHING: StatusCode = StatusCode::SWITCHING_PROTOCOLS;
 
 /// An HTTP/2 client is timed by the pieces it takes: the larger they are, the faster it must be. More than one
 /// frame (RFC 9113, section 6.5.2) would be cut up anyway.
@@ -148,7 +158,7 @@ mod tests {
             body: Full::new(whole.clone()),
             rest: Bytes::new(),
             piece: PIECE,
-            _in_flight: Some(activity.begin()),
+            in_flight: Some(activity.begin(false)),
         };
         let mut given = Vec::new();
         for left in [whole.len(), PIECE + 5, 5] {

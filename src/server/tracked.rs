@@ -8,13 +8,16 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
-use super::{activity::Activity, admission::Permit};
+use super::{activity::Activity, admission::Permit, lookahead::Lookahead};
 
 /// The socket itself, below TLS: here a slow TLS record is as visible as a slow head.
 #[derive(Debug)]
-pub(super) struct Tracked<T> {
+pub(super) struct Tracked<T: Abort> {
     inner: T,
     activity: Arc<Activity>,
     closing: Closing,
@@ -27,17 +30,17 @@ enum Closing {
     No,
     /// Our side is closed; nothing was left unread.
     Half,
-    /// Our side is closed; the peer is still sending, and is listened to until it stops.
+    /// Our side is closed; the peer is still sending, or may be, and is listened to until it stops.
     Lingering,
 }
 
-impl<T> Tracked<T> {
+impl<T: Abort> Tracked<T> {
     pub(super) const fn new(inner: T, activity: Arc<Activity>, permit: Permit) -> Self {
         Self { inner, activity, closing: Closing::No, _permit: permit }
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Tracked<T> {
+impl<T: AsyncRead + Abort + Unpin> AsyncRead for Tracked<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -52,7 +55,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Tracked<T> {
     }
 }
 
-impl<T> Tracked<T> {
+impl<T: Abort> Tracked<T> {
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(_) => self.activity.wrote(),
@@ -62,7 +65,7 @@ impl<T> Tracked<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tracked<T> {
+impl<T: AsyncRead + AsyncWrite + Abort + Unpin> AsyncWrite for Tracked<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.note(written)
@@ -92,7 +95,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tracked<T> {
         this.activity.closing();
         if this.closing == Closing::No {
             ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
-            this.closing = Closing::Half;
+            this.closing = if this.activity.is_uploading() { Closing::Lingering } else { Closing::Half };
         }
         let mut scratch = [MaybeUninit::uninit(); 4096];
         loop {
@@ -104,4 +107,38 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Tracked<T> {
             }
         }
     }
+}
+
+impl<T: Abort> Drop for Tracked<T> {
+    /// An end in order would make half an answer look whole; and for a peer that reads nothing the system would
+    /// keep what is still to be sent for minutes.
+    fn drop(&mut self) {
+        if self.activity.is_broken() {
+            self.inner.abort();
+        }
+    }
+}
+
+/// A socket whose end can be made to look like what it is: broken off.
+pub(super) trait Abort {
+    /// Makes the coming end a reset, not an end in order.
+    fn abort(&self);
+}
+
+impl Abort for TcpStream {
+    fn abort(&self) {
+        // A socket that refuses is closed in order: all that is left to do.
+        let _refused = self.set_zero_linger();
+    }
+}
+
+impl<T: Abort> Abort for Lookahead<T> {
+    fn abort(&self) {
+        self.get_ref().abort();
+    }
+}
+
+#[cfg(test)]
+impl Abort for tokio::io::DuplexStream {
+    fn abort(&self) {}
 }

@@ -256,3 +256,57 @@ async fn a_plain_listener_serves_without_tls() {
     assert_eq!(drain.finish(Duration::from_secs(10)).await, 0);
     workers.join().unwrap();
 }
+
+/// Gives the half of an answer, and breaks off once it is told.
+struct Half {
+    said: bool,
+    go: tokio::sync::oneshot::Receiver<()>,
+}
+
+impl http_body::Body for Half {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<std::io::Result<http_body::Frame<Bytes>>>> {
+        use std::task::Poll;
+        if !std::mem::replace(&mut self.said, true) {
+            return Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(b"half")))));
+        }
+        std::pin::Pin::new(&mut self.go).poll(cx).map(|_| Some(Err(std::io::Error::other("meant to be"))))
+    }
+}
+
+/// To a client of HTTP/1.0 the end of the connection is the end of the answer, and without TLS nothing else tells
+/// whether it is whole.
+#[tokio::test]
+async fn half_an_answer_without_any_length_ends_with_a_reset() {
+    let (metrics, drain) = (Metrics::default(), Drain::new());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, go) = tokio::sync::oneshot::channel();
+    let go = Mutex::new(Some(go));
+    let _workers = start_plain(listener, limits(), &metrics, &drain, move || {
+        move |_| {
+            let go = go.lock().unwrap().take().unwrap();
+            let body = Mutex::new(Some(Half { said: false, go }));
+            hyper::service::service_fn(move |_request: Request<Incoming>| {
+                let answer = Response::new(body.lock().unwrap().take().unwrap());
+                async move { Ok(answer) }
+            })
+        }
+    })
+    .unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"\r\n\r\nhalf") {
+        heard.push(stream.read_u8().await.unwrap());
+    }
+    sender.send(()).unwrap();
+    let error = stream.read_u8().await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    drain.cut();
+}

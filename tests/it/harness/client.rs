@@ -74,6 +74,13 @@ impl Client {
         BufReader::new(handshake(socket, Arc::clone(&self.tls)))
     }
 
+    /// A connection without TLS, of which the gateway is told nothing else.
+    pub fn socket(&self) -> TcpStream {
+        let socket = TcpStream::connect(self.address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket
+    }
+
     /// Sends these bytes on a new connection and reads one answer.
     #[track_caller]
     pub fn raw(&self, bytes: impl AsRef<[u8]>) -> Answer {

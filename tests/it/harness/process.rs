@@ -106,6 +106,12 @@ impl Process {
         self.child.id()
     }
 
+    /// Its memory in KiB, as the system counts it (proc(5)).
+    pub fn resident(&self) -> u64 {
+        let pages = fs::read_to_string(format!("/proc/{}/statm", self.pid())).unwrap();
+        4 * pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap()
+    }
+
     /// What it has said on standard error.
     pub fn said(&self) -> String {
         self.stderr.lock().unwrap().clone()
