@@ -32,7 +32,10 @@ struct Flooded {
 
 impl Flooded {
     fn start() -> Self {
-        let upstream = Upstream::start(|_, stream| ok(stream, &"x".repeat(1000)));
+        let upstream = Upstream::start(|request, stream| {
+            let length = if request.head().contains("/large") { 500_000 } else { 1000 };
+            ok(stream, &"x".repeat(length))
+        });
         let folder = TempDir::new().unwrap();
         let config = format!(
             "[limits]\nheader_timeout = \"3s\"\nidle_timeout = \"2s\"\nbody_timeout = \"1s\"\n{}",
@@ -335,16 +338,14 @@ fn malformed_heads_reset_their_stream_or_end_the_connection() {
 /// Windows that stay shut, or open by a byte: an answer that nobody takes is bounded in memory and in time.
 #[test]
 fn answers_that_nobody_takes_are_let_go() {
-    let upstream = Scripted::start(|mut wire, _| {
-        while wire.head().is_some() {
-            wire.say("HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n");
+    let (upstream, let_go) = Scripted::telling(|mut wire, _| {
+        if let Some(head) = wire.head() {
+            wire.say("HTTP/1.1 200 OK\r\nContent-Length: 40000000\r\n\r\n");
             let piece = vec![b'x'; 100_000];
-            for _ in 0..200 {
-                if !wire.say(&piece) {
-                    return;
-                }
-            }
+            let whole = (0..400).all(|_| wire.say(&piece));
+            return (head.starts_with("GET /socket "), whole);
         }
+        (false, false)
     });
     let folder = TempDir::new().unwrap();
     let config = format!("[limits]\nidle_timeout = \"1s\"\n{}", upstream.config());
@@ -366,11 +367,15 @@ fn answers_that_nobody_takes_are_let_go() {
     }
     // In HTTP/1.1, where it is the socket that fills.
     let mut stream = gateway.connect();
-    stream.get_mut().write_all(&request("GET", "/x", &[], b"")).unwrap();
-    thread::sleep(Duration::from_millis(2_500));
+    stream.get_mut().write_all(&request("GET", "/socket", &[], b"")).unwrap();
+    let taken_whole = loop {
+        if let (true, whole) = let_go.recv_timeout(Duration::from_secs(20)).expect("it is let go") {
+            break whole;
+        }
+    };
+    assert!(!taken_whole);
     let mut heard = Vec::new();
-    let _ = stream.read_to_end(&mut heard);
-    assert!(heard.len() < 15_000_000, "{}", heard.len());
+    assert!(stream.read_to_end(&mut heard).is_err() && heard.len() < 40_000_000, "{}", heard.len());
 }
 
 #[test]
@@ -465,14 +470,14 @@ fn a_client_that_sends_ahead_and_never_reads_is_cut() {
     flooded.while_flooded(|client| {
         let mut stream = client.connect();
         let socket = stream.get_ref().sock.try_clone().unwrap();
-        socket.set_write_timeout(Some(Duration::from_secs(8))).unwrap();
-        let many = request("GET", "/public/other", &[], b"").repeat(100);
+        socket.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        let many = request("GET", "/public/large", &[], b"").repeat(100);
         let started = Instant::now();
         let mut error = None;
         while error.is_none() {
             error = stream.get_mut().write_all(&many).err();
         }
-        assert!(started.elapsed() < Duration::from_secs(8), "{error:?}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{error:?}");
     });
 }
 
