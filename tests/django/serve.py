@@ -2,10 +2,11 @@
 
     serve.py wsgi --data FOLDER [--port PORT] [--header NAME]      gunicorn, with `--header-map dangerous`
     serve.py asgi --data FOLDER [--port PORT] [--header NAME]      uvicorn
+    serve.py wsgi --data FOLDER --socket PATH [--header NAME]      either, on a unix socket
 
-FOLDER must exist and gets the database. Without a port the system picks one. Once the port listens, its address is
-printed on a line of its own, `http://127.0.0.1:PORT`; the server answers a moment later. The process that was
-started is the server itself, so killing it is enough.
+FOLDER must exist and gets the database. Without a port the system picks one. Once it listens, its address is
+printed on a line of its own, `http://127.0.0.1:PORT` or `unix:PATH`; the server answers a moment later. The process
+that was started is the server itself, so killing it is enough.
 
 NAME is the `header` attribute of the project's RemoteUserMiddleware. The default reads `X-Remote-User`. Worth
 trying under ASGI: `REMOTE_USER`, what the stock middleware has, obeys a client's `Remote-User`; `HTTP_X_REMOTE_USER`,
@@ -32,8 +33,9 @@ def main():
     os.chdir(HERE)
 
     migrate()
-    listener = listen(arguments.port)
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    listener = listen(arguments)
+    name = listener.getsockname()
+    print(f"unix:{name}" if arguments.socket else f"http://127.0.0.1:{name[1]}", flush=True)
     {"wsgi": serve_wsgi, "asgi": serve_asgi}[arguments.interface](listener)
 
 
@@ -42,6 +44,7 @@ def parse():
     parser.add_argument("interface", choices=sorted(HONEST_HEADER))
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--socket", type=Path, metavar="PATH")
     parser.add_argument("--header", metavar="NAME")
     return parser.parse_args()
 
@@ -54,8 +57,13 @@ def migrate():
     call_command("migrate", interactive=False, verbosity=0)
 
 
-def listen(port):
-    listener = socket.create_server(("127.0.0.1", port), backlog=128)
+def listen(arguments):
+    if arguments.socket:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.bind(str(arguments.socket))
+        listener.listen(128)
+    else:
+        listener = socket.create_server(("127.0.0.1", arguments.port), backlog=128)
     listener.set_inheritable(True)
     return listener
 

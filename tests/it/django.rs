@@ -4,8 +4,10 @@
 //! spellings that the other drops.
 
 use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -37,6 +39,14 @@ fn gunicorn_sees_the_user_who_logged_in_and_nobody_else() {
 }
 
 #[test]
+fn gunicorn_on_a_unix_socket_sees_the_user_who_logged_in_and_nobody_else() {
+    let folder = TempDir::new().unwrap();
+    let django = Django::start_on("wsgi", None, Some(&folder.path().join("django.sock")));
+    assert!(django.url.starts_with("unix:/"), "{}", django.url);
+    judge(&django, &[]);
+}
+
+#[test]
 fn asgi_sees_the_user_who_logged_in_and_nobody_else() {
     judge(&Django::start("asgi", None), &[]);
 }
@@ -45,7 +55,7 @@ fn asgi_sees_the_user_who_logged_in_and_nobody_else() {
 #[test]
 fn asgi_with_the_stock_middleware_obeys_no_client() {
     let django = Django::start("asgi", Some("REMOTE_USER"));
-    let gateway = gateway(django.address);
+    let gateway = gateway(&django.url);
     let token = log_in(&gateway);
     for forgery in FORGERIES {
         assert_eq!(whoami(&gateway, Some(&token), forgery)["user"], Value::Null, "{forgery:?}");
@@ -56,7 +66,7 @@ fn asgi_with_the_stock_middleware_obeys_no_client() {
 #[test]
 fn no_forged_byte_reaches_the_upstream() {
     let upstream = Upstream::start(|_, stream| ok(stream, "{}"));
-    let gateway = gateway(upstream.address);
+    let gateway = gateway(&format!("http://{}", upstream.address));
     let token = log_in(&gateway);
     for forgery in FORGERIES {
         whoami(&gateway, Some(&token), forgery);
@@ -77,7 +87,7 @@ fn no_forged_byte_reaches_the_upstream() {
 }
 
 fn judge(django: &Django, also: &[&str]) {
-    let gateway = gateway(django.address);
+    let gateway = gateway(&django.url);
     let token = log_in(&gateway);
     assert_eq!(whoami(&gateway, Some(&token), also)["user"], "ada");
     assert_eq!(whoami(&gateway, None, also)["user"], Value::Null);
@@ -87,7 +97,7 @@ fn judge(django: &Django, also: &[&str]) {
     }
 }
 
-fn gateway(backend: SocketAddr) -> TestGateway {
+fn gateway(backend: &str) -> TestGateway {
     TestGateway::with(&format!(
         r#"
         [tokens]
@@ -99,10 +109,10 @@ fn gateway(backend: SocketAddr) -> TestGateway {
         registration = true
         [[route]]
         path = "/whoami/*"
-        upstream = "http://{backend}"
+        upstream = "{backend}"
         [[route]]
         path = "/public/whoami/*"
-        upstream = "http://{backend}"
+        upstream = "{backend}"
         access = "public"
         "#
     ))
@@ -126,12 +136,17 @@ fn whoami(client: &Client, token: Option<&str>, headers: &[&str]) -> Value {
 /// The project in tests/django, served by a process of its own.
 struct Django {
     child: Child,
-    address: SocketAddr,
+    /// As a route names it.
+    url: String,
     _data: TempDir,
 }
 
 impl Django {
     fn start(interface: &str, header: Option<&str>) -> Self {
+        Self::start_on(interface, header, None)
+    }
+
+    fn start_on(interface: &str, header: Option<&str>, socket: Option<&Path>) -> Self {
         let python = std::env::var("PORTCULLIS_TEST_PYTHON")
             .expect("the Python environment of tests/django: run the tests with scripts/test");
         let data = TempDir::new().unwrap();
@@ -141,32 +156,39 @@ impl Django {
         if let Some(header) = header {
             command.args(["--header", header]);
         }
+        if let Some(socket) = socket {
+            command.arg("--socket").arg(socket);
+        }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("http://").expect("an address").parse().unwrap();
-        let django = Self { child, address, _data: data };
+        let django = Self { child, url: line.trim().to_owned(), _data: data };
         django.wait_until_it_answers();
         django
     }
 
     /// It listens before it answers: the first answer is what is waited for.
     fn wait_until_it_answers(&self) {
-        use std::io::{Read, Write};
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let mut answer = String::new();
-            let asked = std::net::TcpStream::connect(self.address).and_then(|mut stream| {
-                stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-                write!(stream, "GET /whoami/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-                stream.read_to_string(&mut answer)
-            });
-            if asked.is_ok() && answer.contains("200 OK") {
+            let answer = match self.url.strip_prefix("unix:") {
+                Some(path) => UnixStream::connect(path).and_then(ask),
+                None => TcpStream::connect(self.url.strip_prefix("http://").unwrap()).and_then(ask),
+            };
+            let answer = answer.unwrap_or_default();
+            if answer.contains("200 OK") {
                 return;
             }
             assert!(Instant::now() < deadline, "Django does not answer: {answer}");
         }
     }
+}
+
+fn ask(mut stream: impl Read + Write) -> io::Result<String> {
+    let mut answer = String::new();
+    write!(stream, "GET /whoami/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 impl Drop for Django {
