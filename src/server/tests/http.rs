@@ -258,6 +258,23 @@ fn an_upload_that_is_refused_still_hears_why() {
     });
 }
 
+/// At the instant of the answer nothing of the body is there: it comes, all the same.
+#[test]
+fn an_upload_that_is_refused_before_it_comes_is_listened_to() {
+    local(async {
+        let mut wire = Wire::http1();
+        wire.say("POST /refuse HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n").await;
+        assert!(wire.hear_all().await.starts_with("HTTP/1.1 413 Payload Too Large\r\n"));
+        let start = Instant::now();
+        for _ in 0..20 {
+            wire.client.write_all(&[b'x'; 50_000]).await.unwrap();
+        }
+        assert_eq!(wire.drain.open(), 1, "it is still listened to");
+        wire.closed().await;
+        assert!(start.elapsed() <= CLOSING + Duration::from_millis(10), "{:?}", start.elapsed());
+    });
+}
+
 #[test]
 fn a_tunnel_stays_counted() {
     local(async {
