@@ -137,7 +137,10 @@ fn another_file_is_no_database() {
     fs::write(&text, "dear diary").unwrap();
     assert!(matches!(refusal(&text), OpenError::NotADatabase { .. }));
     assert_eq!(fs::read(&text).unwrap(), b"dear diary");
-    assert!(matches!(refusal(folder.path()), OpenError::Io { .. }));
+    // A folder of its own above it: what stands beside it must not change, and others use the system's.
+    let beside = folder.path().join("folder");
+    fs::create_dir(&beside).unwrap();
+    assert!(matches!(refusal(&beside), OpenError::Io { .. }));
 }
 
 #[test]
