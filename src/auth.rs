@@ -16,7 +16,7 @@ mod settings;
 mod subprotocol;
 mod throttle;
 
-pub use authenticate::{Authenticator, BearerToken, TokenRefusal};
+pub use authenticate::{Authenticator, BearerToken, Place, TokenRefusal};
 pub use name::{NameFault, canonical, email, username};
 pub use operation::{Caller, Credentials, Operation, Outcome, Registration, Rejection, TokenPair};
 pub use principal::Principal;

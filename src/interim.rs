@@ -23,6 +23,8 @@ pub struct Interim(Arc<Slot>);
 #[derive(Debug, Default)]
 struct Slot {
     waits: AtomicBool,
+    /// Whether the connection's writer has messages, or parts of them, that it could not yet write.
+    behind: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -45,6 +47,11 @@ impl Interim {
     /// Whether there is something to write.
     pub fn waits(&self) -> bool {
         self.0.waits.load(Relaxed)
+    }
+
+    /// Notes whether messages, or parts of them, are still to be written.
+    pub fn set_behind(&self, behind: bool) {
+        self.0.behind.store(behind, Relaxed);
     }
 
     /// Takes what is to be written.
@@ -85,6 +92,12 @@ impl Drop for Exchange {
         let mut state = self.interim.state();
         state.turn += 1;
         state.waker = None;
+        if self.interim.0.behind.load(Relaxed) {
+            // The answer will be put behind what is still to be written, and what waits here would come after its
+            // beginning: where an upload was answered early, hyper takes the next request before that.
+            self.interim.0.waits.store(false, Relaxed);
+            state.bytes.clear();
+        }
     }
 }
 
@@ -134,6 +147,21 @@ mod tests {
         let _next = interim.open();
         sink.put(b"of another exchange");
         assert!(!interim.waits());
+    }
+
+    #[test]
+    fn what_could_not_be_written_before_the_answer_is_dropped() {
+        let interim = Interim::default();
+        interim.set_behind(true);
+        let exchange = interim.open();
+        exchange.sink().put(b"hint");
+        drop(exchange);
+        interim.set_behind(false);
+        assert!(!interim.waits());
+        let exchange = interim.open();
+        exchange.sink().put(b"hint");
+        drop(exchange);
+        assert_eq!(interim.take(), b"hint", "nothing was in its way");
     }
 
     #[test]

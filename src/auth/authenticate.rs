@@ -11,7 +11,19 @@ use crate::{
 
 /// A token as the client sent it: present and well placed, not yet verified.
 #[derive(Clone, Copy)]
-pub struct BearerToken<'r>(&'r str);
+pub struct BearerToken<'r> {
+    text: &'r str,
+    place: Place,
+}
+
+/// Where in its request a token was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In `Authorization`.
+    Authorization,
+    /// Among a WebSocket's subprotocols.
+    Subprotocol,
+}
 
 impl<'r> BearerToken<'r> {
     /// Reads the credentials from a request's head: scheme in any case, one blank, the token (RFC 6750,
@@ -24,7 +36,10 @@ impl<'r> BearerToken<'r> {
     pub fn from_headers(headers: &'r HeaderMap, scheme: &str) -> Result<Self, TokenRefusal> {
         let offered = subprotocol::offered(headers)?;
         let mut lines = headers.get_all(AUTHORIZATION).iter();
-        let Some(line) = lines.next() else { return offered.map(Self).ok_or(TokenRefusal::Missing) };
+        let Some(line) = lines.next() else {
+            let text = offered.ok_or(TokenRefusal::Missing)?;
+            return Ok(Self { text, place: Place::Subprotocol });
+        };
         if offered.is_some() || lines.next().is_some() {
             return Err(TokenRefusal::Malformed);
         }
@@ -36,12 +51,12 @@ impl<'r> BearerToken<'r> {
         if token.is_empty() || token.contains([' ', '\t', ',']) {
             return Err(TokenRefusal::Malformed);
         }
-        Ok(Self(token))
+        Ok(Self { text: token, place: Place::Authorization })
     }
 
     /// The token's text.
     pub const fn as_str(self) -> &'r str {
-        self.0
+        self.text
     }
 }
 
@@ -111,7 +126,8 @@ impl Authenticator {
     /// [`TokenRefusal`]: anything but one valid, unexpired, unrevoked access token.
     pub fn authenticate(&self, headers: &HeaderMap, now: Timestamp) -> Result<Principal, TokenRefusal> {
         let token = BearerToken::from_headers(headers, self.profile.scheme)?;
-        self.verify(token.as_str(), TokenKind::Access, now).map(Principal::new)
+        let verified = self.verify(token.as_str(), TokenKind::Access, now)?;
+        Ok(Principal::new(verified, token.place))
     }
 
     /// Checks a token of that kind: the one check that every operation passes too.

@@ -1,3 +1,4 @@
+use super::Place;
 use crate::{
     id::{TokenId, UserId},
     token::Verified,
@@ -9,11 +10,12 @@ use crate::{
 #[derive(Debug)]
 pub struct Principal {
     verified: Verified,
+    place: Place,
 }
 
 impl Principal {
-    pub(super) const fn new(verified: Verified) -> Self {
-        Self { verified }
+    pub(super) const fn new(verified: Verified, place: Place) -> Self {
+        Self { verified, place }
     }
 
     /// Whom the request is forwarded as.
@@ -24,6 +26,11 @@ impl Principal {
     /// The token that opened the door: what a log line may say of it.
     pub const fn token(&self) -> TokenId {
         self.verified.token
+    }
+
+    /// Where the token was that passed: no other part of the request may be taken for it.
+    pub const fn place(&self) -> Place {
+        self.place
     }
 
     /// All that was verified.

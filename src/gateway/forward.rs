@@ -17,7 +17,7 @@ use crate::{
     interim::Interim,
     metrics::Metrics,
     proxy::{ForwardContext, Forwarded, RequestBody, Tunnel, UpstreamBody},
-    route::{Destination, Prefix},
+    route::{Access, Destination, Prefix},
 };
 
 impl Worker {
@@ -57,6 +57,7 @@ impl Worker {
             host: &host,
             forwarded_host: forwarded_host.as_ref(),
             request_id: &request_id,
+            takes_tokens: route.access != Access::Public,
             strip_credentials: principal.is_some() && !route.forward_token,
             interim: interim.as_ref(),
             method_override: self.snapshot.routes.methods_decide(index),

@@ -50,6 +50,8 @@ struct Rule {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
+    /// Every spelling but the exact one.
+    Aliases,
     /// The name itself, but for the spelling that is believed.
     Forwarding,
     /// Every name that begins so, but for the spellings that are believed.
@@ -73,6 +75,7 @@ impl HeaderRules {
         rules.extend(NEVER_BELIEVED.map(|name| Rule::new(name, Takes::Whole)));
         rules.extend(FORWARDING.map(|name| Rule::new(name, Takes::Forwarding)));
         rules.push(Rule::new("x-forwarded-", Takes::ForwardingPrefix));
+        rules.extend(JUDGED.map(|name| Rule::new(name, Takes::Aliases)));
         rules.extend(METHOD_OVERRIDES.map(|name| Rule::new(name, Takes::MethodOverride)));
         let mut by_first = [const { Vec::new() }; FIRSTS];
         for rule in rules {
@@ -117,6 +120,7 @@ impl Rule {
             return false;
         }
         match self.takes {
+            Takes::Aliases => left.next().is_none() && !JUDGED.contains(&name),
             Takes::Forwarding => left.next().is_none() && !(believed && BELIEVED.contains(&name)),
             Takes::ForwardingPrefix => !(believed && BELIEVED.contains(&name)),
             Takes::MethodOverride => method_override && left.next().is_none(),
@@ -169,6 +173,10 @@ pub(super) fn members(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 fn is(member: &[u8], word: &str) -> bool {
     member.eq_ignore_ascii_case(word.as_bytes())
 }
+
+/// What is judged, framed or taken out here under its one name: another spelling would tell a backend that follows CGI
+/// something else.
+const JUDGED: [&str; 4] = ["authorization", "content-length", "sec-websocket-protocol", "transfer-encoding"];
 
 /// `Trailer` is not among them: it announces what we pass on.
 static HOP_BY_HOP: [HeaderName; 9] = [

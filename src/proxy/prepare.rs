@@ -15,7 +15,7 @@ use http::{
 
 use super::{Framing, HeaderRules, IdentityHeaders, IdentitySettings, remove_hop_by_hop_of_request};
 use crate::{
-    auth::{self, Principal},
+    auth::{self, Place, Principal},
     interim::Interim,
 };
 
@@ -38,6 +38,8 @@ pub struct ForwardContext<'a> {
     pub forwarded_host: Option<&'a HeaderValue>,
     /// `X-Request-Id`.
     pub request_id: &'a HeaderValue,
+    /// Whether the route asks for tokens, or takes them: then none that is a subprotocol passes.
+    pub takes_tokens: bool,
     /// Whether `Authorization` stays here.
     pub strip_credentials: bool,
     /// Where interim responses go, where there can be any.
@@ -72,7 +74,10 @@ impl Preparation {
         if context.strip_credentials {
             headers.remove(AUTHORIZATION);
         }
-        let withheld = context.principal.and_then(|_| withhold(headers, !context.strip_credentials));
+        let withheld = if context.takes_tokens { auth::withhold(headers) } else { None };
+        if let Some(withheld) = withheld.as_ref().filter(|_| !context.strip_credentials) {
+            forward_token(headers, withheld, context.principal);
+        }
         // Our own server answers it as soon as the body is read, and two answers would be one too many.
         headers.remove(EXPECT);
         if head.version == Version::HTTP_2 {
@@ -100,17 +105,15 @@ impl Preparation {
     }
 }
 
-/// Takes out the subprotocol that was the client's token: it is none of the upstream's. Where the upstream wants
-/// tokens, it finds this one where all others are.
-fn withhold(headers: &mut HeaderMap, forward_token: bool) -> Option<HeaderValue> {
-    let withheld = auth::withhold(headers)?;
-    if forward_token
-        && let Some((_, token)) = withheld.to_str().ok()?.split_once('.')
+/// An upstream that wants tokens finds one that came as a subprotocol where all others are. None but the one that
+/// passed every check: a subprotocol beside a token in `Authorization` is nobody's.
+fn forward_token(headers: &mut HeaderMap, withheld: &HeaderValue, principal: Option<&Principal>) {
+    if principal.is_some_and(|principal| principal.place() == Place::Subprotocol)
+        && let Some((_, token)) = withheld.to_str().ok().and_then(|text| text.split_once('.'))
         && let Ok(credentials) = HeaderValue::try_from(format!("Bearer {token}"))
     {
         headers.insert(AUTHORIZATION, credentials);
     }
-    Some(withheld)
 }
 
 /// HTTP/2 may send a cookie in pieces; in HTTP/1.1 it is one line (RFC 9113, section 8.2.3).
@@ -309,6 +312,7 @@ mod tests {
             host: "app.example:8443",
             forwarded_host: None,
             request_id: &HeaderValue::from_static("r-1"),
+            takes_tokens: true,
             strip_credentials: true,
             interim: None,
             method_override: true,

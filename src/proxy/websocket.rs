@@ -4,9 +4,11 @@
 //! is asked for anything.
 //! Never here: the bytes behind the handshake (`tunnel`).
 
+use aws_lc_rs::digest;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode, Version,
-    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version,
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
     request, response,
 };
 use hyper::upgrade::OnUpgrade;
@@ -16,6 +18,8 @@ use super::headers::{members, remove_hop_by_hop_of_response};
 /// A client's wish to have its connection made a tunnel.
 pub(super) struct Handshake {
     client: OnUpgrade,
+    /// What proves that the upstream speaks WebSocket.
+    proof: String,
     /// The offered subprotocol that was a token and stays here.
     withheld: Option<HeaderValue>,
 }
@@ -30,7 +34,8 @@ impl Handshake {
             && head.version == Version::HTTP_11
             && !has_body
             && names_websocket(&head.headers);
-        wanted.then_some(Self { client, withheld: None })
+        let proof = only(&head.headers, &SEC_WEBSOCKET_KEY).filter(|_| wanted).map(proof)?;
+        Some(Self { client, proof, withheld: None })
     }
 
     /// Says the wish to the upstream; must be called after the hop-by-hop fields were removed. `withheld` is the
@@ -48,8 +53,11 @@ impl Handshake {
         if !names_websocket(&head.headers) {
             return Err("it changed to another protocol than the one that was asked for");
         }
-        if !head.headers.contains_key(SEC_WEBSOCKET_ACCEPT) {
-            return Err("it changed to WebSocket without `Sec-WebSocket-Accept`");
+        // Whoever merely says 101 may take what follows for anything.
+        if only(&head.headers, &SEC_WEBSOCKET_ACCEPT)
+            .is_none_or(|accept| accept.as_bytes() != self.proof.as_bytes())
+        {
+            return Err("it changed to WebSocket without the right `Sec-WebSocket-Accept`");
         }
         remove_hop_by_hop_of_response(&mut head.headers);
         set_upgrade(&mut head.headers);
@@ -71,9 +79,21 @@ fn names_websocket(headers: &HeaderMap) -> bool {
     if !options.any(|option| option.eq_ignore_ascii_case(b"upgrade")) {
         return false;
     }
-    let mut lines = headers.get_all(UPGRADE).iter();
-    let only = lines.next().filter(|_| lines.next().is_none());
-    only.is_some_and(|line| line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
+    only(headers, &UPGRADE)
+        .is_some_and(|line| line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// `Sec-WebSocket-Accept` for a key (RFC 6455, section 4.2.2).
+fn proof(key: &HeaderValue) -> String {
+    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(key.as_bytes());
+    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    BASE64_STANDARD.encode(hash.finish())
+}
+
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    lines.next().filter(|_| lines.next().is_none())
 }
 
 fn set_upgrade(headers: &mut HeaderMap) {

@@ -15,8 +15,9 @@ use crate::interim::Interim;
 
 /// A connection, above TLS, that says what `interim` holds as soon as whatever was written is flushed.
 ///
-/// hyper flushes when it has written all it has. An exchange may speak only before its answer begins; so whatever is
-/// there after a flush belongs between two messages.
+/// hyper flushes when it has written all it has. An exchange may speak only before its answer begins, and loses what it
+/// said when its answer begins before all earlier messages are written; so whatever is there after a flush belongs
+/// between two messages.
 #[derive(Debug)]
 pub(super) struct Interjecting<T> {
     inner: T,
@@ -30,6 +31,13 @@ pub(super) struct Interjecting<T> {
 impl<T> Interjecting<T> {
     pub(super) const fn new(inner: T, interim: Interim) -> Self {
         Self { inner, interim, flushed: true, rest: Bytes::new() }
+    }
+}
+
+impl<T> Interjecting<T> {
+    fn set_flushed(&mut self, flushed: bool) {
+        self.flushed = flushed;
+        self.interim.set_behind(!flushed);
     }
 }
 
@@ -62,7 +70,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Interjecting<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Interjecting<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_interject(cx))?;
-        self.flushed = false;
+        self.set_flushed(false);
         Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
@@ -72,7 +80,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Interjecting<T> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interject(cx))?;
-        self.flushed = false;
+        self.set_flushed(false);
         Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
     }
 
@@ -82,7 +90,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Interjecting<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
-        self.flushed = true;
+        self.set_flushed(true);
         if self.rest.is_empty() && !self.interim.waits() {
             return Poll::Ready(Ok(()));
         }
@@ -119,6 +127,28 @@ mod tests {
         let mut seen = String::new();
         peer.read_to_string(&mut seen).await.unwrap();
         assert_eq!(seen, "first message hint another second message");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_put_behind_another_loses_its_interim_responses() {
+        let (mut peer, inner) = tokio::io::duplex(5);
+        let interim = Interim::default();
+        let mut connection = Interjecting::new(inner, interim.clone());
+        assert_eq!(connection.write(b"first ").await.unwrap(), 5, "the peer takes no more for now");
+        let exchange = interim.open();
+        exchange.sink().put(b"hint ");
+        drop(exchange);
+        let write = async {
+            connection.write_all(b" second, begun ").await.unwrap();
+            connection.flush().await.unwrap();
+            connection.write_all(b"and ended").await.unwrap();
+            connection.flush().await.unwrap();
+            drop(connection);
+        };
+        let mut seen = String::new();
+        let (_, read) = tokio::join!(write, peer.read_to_string(&mut seen));
+        read.unwrap();
+        assert_eq!(seen, "first second, begun and ended");
     }
 
     #[tokio::test]

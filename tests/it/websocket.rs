@@ -203,6 +203,76 @@ fn a_browser_offers_its_token_as_a_subprotocol() {
 }
 
 #[test]
+fn only_the_token_that_was_checked_is_ever_forwarded() {
+    let upstream = shouting();
+    let address = upstream.address;
+    let gateway = TestGateway::with(&format!(
+        r#"
+        [auth]
+        registration = true
+        [[route]]
+        path = "/*"
+        upstream = "http://{address}"
+        forward_token = true
+        [[route]]
+        path = "/optional/*"
+        upstream = "http://{address}"
+        access = "optional"
+        forward_token = true
+        "#
+    ));
+    let token = gateway.register("ada").member("access");
+    let authorization = bearer(&token);
+    let forged = "bearer.FORGED.by.me";
+    // No handshake: the subprotocol is not where the token came from, whatever becomes of `Authorization`.
+    for lines in [
+        vec![authorization.clone(), format!("Sec-WebSocket-Protocol: {forged}")],
+        vec![authorization.clone(), format!("Sec-WebSocket-Protocol: chat, {forged}")],
+        vec![authorization.clone(), format!("Sec-WebSocket-Protocol: \"{forged}\"")],
+        vec![authorization.clone(), format!("Sec_WebSocket_Protocol: {forged}")],
+        vec![
+            authorization.clone(),
+            "Connection: authorization".to_owned(),
+            format!("Sec-WebSocket-Protocol: {forged}"),
+        ],
+    ] {
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        gateway.get("/x", &lines).expect(200);
+        let seen = upstream.requests().pop().unwrap();
+        assert!(!seen.head().contains("FORGED"), "{lines:?}: {}", seen.head());
+        assert_eq!(seen.header("x-user-id").as_deref(), Some("1"));
+        let forwarded = seen.header("authorization");
+        assert!(forwarded.is_none_or(|line| line == format!("Bearer {token}")), "{lines:?}");
+    }
+    let request = http::Request::get("https://localhost/x")
+        .header("authorization", format!("Bearer {token}"))
+        .header("sec-websocket-protocol", forged)
+        .body(http_body_util::Full::default())
+        .unwrap();
+    assert_eq!(gateway.h2().send(request).unwrap().status, 200);
+    assert!(!upstream.requests().pop().unwrap().head().contains("FORGED"));
+
+    // Nobody's request on an optional route does not pass a token on either.
+    gateway.get("/optional/x", &[&format!("Sec-WebSocket-Protocol: {forged}")]).expect(200);
+    assert!(!upstream.requests().pop().unwrap().head().contains("FORGED"));
+
+    // A handshake whose offer is no subprotocol is refused: a lenient reader would find a token there.
+    let before = upstream.requests().len();
+    let mut stream = gateway.connect();
+    let mut bytes = request_line_and(&HANDSHAKE, "/optional/ws");
+    bytes.extend(b"Sec-WebSocket-Protocol: \xa0bearer.a.b.c\r\n\r\n");
+    stream.get_mut().write_all(&bytes).unwrap();
+    assert_eq!(read_head(&mut stream)[0], "HTTP/1.1 401 Unauthorized");
+    assert_eq!(upstream.requests().len(), before);
+}
+
+fn request_line_and(lines: &[&str], target: &str) -> Vec<u8> {
+    let mut bytes = request("GET", target, lines, b"");
+    bytes.truncate(bytes.len() - 2);
+    bytes
+}
+
+#[test]
 fn whatever_is_no_handshake_is_an_ordinary_request() {
     let upstream = shouting();
     let gateway = TestGateway::with(&upstream.config());
@@ -257,10 +327,11 @@ fn a_refused_handshake_is_answered_and_its_connection_not_used_again() {
 fn an_upgrade_that_nobody_asked_for_or_that_is_half_is_a_bad_gateway() {
     let answers: &[&str] = &[
         // Another protocol, none at all, or WebSocket without its proof.
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n",
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
     ];
     for answer in answers {
         let upstream = Upstream::start(|_, stream| {

@@ -191,6 +191,7 @@ pub(super) fn context() -> ForwardContext<'static> {
         host: "app.example",
         forwarded_host: None,
         request_id: &REQUEST_ID,
+        takes_tokens: true,
         strip_credentials: true,
         interim: None,
         method_override: false,
