@@ -1,6 +1,9 @@
 //! Sets up what the program says of itself: `tracing` events on standard error.
 //!
-//! Requests are not traced: they are counted (`metrics`) and written to the access log (`access_log`).
+//! A thread of its own writes them, from a bounded queue: a reader that stops reading standard error must not stop the
+//! gateway. What the queue does not hold is dropped.
+//! Requests are not traced: they are counted (`metrics`) and written to the access log (`access_log`). Only one that an
+//! upstream has failed is an event.
 
 mod settings;
 
@@ -8,6 +11,7 @@ use std::io::{self, IsTerminal};
 
 pub use settings::{Format, Level, Settings};
 use tracing::{Subscriber, level_filters::LevelFilter};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     Layer,
     filter::Targets,
@@ -18,12 +22,18 @@ use tracing_subscriber::{
 };
 
 /// Sends the program's events to standard error from now on. Once is enough; a second call changes nothing.
-pub fn install(settings: &Settings) {
+///
+/// Dropping the returned value writes what is still queued, within a second, and ends the thread.
+pub fn install(settings: &Settings) -> WorkerGuard {
+    let queue =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).thread_name("telemetry");
+    let (writer, guard) = queue.finish(io::stderr());
     let format = resolve(settings.format, io::stderr().is_terminal());
     let subscriber = tracing_subscriber::registry()
-        .with(layer(format, io::stderr().is_terminal(), io::stderr).with_filter(filter(settings.level)));
+        .with(layer(format, io::stderr().is_terminal(), writer).with_filter(filter(settings.level)));
     // Fails only where a subscriber is installed already, which then goes on.
     let _ = subscriber.try_init();
+    guard
 }
 
 /// Whether `format` means text for people, given where it goes. The access log asks for its own output.
@@ -60,6 +70,9 @@ fn filter(level: Level) -> Targets {
     let libraries = if level == LevelFilter::TRACE { level } else { level.min(LevelFilter::INFO) };
     Targets::new().with_default(libraries).with_target(env!("CARGO_CRATE_NAME"), level)
 }
+
+/// Lines that wait to be written.
+const QUEUE: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -99,8 +112,8 @@ mod tests {
     #[test]
     fn installing_twice_does_no_harm() {
         let settings = Settings { format: Format::Auto, level: Level::Error, access: false };
-        install(&settings);
-        install(&settings);
+        let _first = install(&settings);
+        let _second = install(&settings);
     }
 
     #[test]

@@ -76,7 +76,14 @@ impl Body for ResponseBody {
                 }
             }
             Poll::Ready(Some(Err(error))) => {
-                tracing::debug!(%error, "An answer broke off");
+                // The upstream's doing: a client that leaves drops this body and asks it nothing more.
+                let trail = this.trail.as_deref();
+                tracing::warn!(
+                    request.id = trail.and_then(|trail| trail.request_id.to_str().ok()),
+                    upstream.name = trail.and_then(Trail::upstream_name),
+                    %error,
+                    "An upstream broke its answer off"
+                );
             }
             Poll::Pending => {}
         }

@@ -16,7 +16,7 @@ use crate::{
     clock::Stopwatch,
     interim::Interim,
     metrics::Metrics,
-    proxy::{ForwardContext, Forwarded, RequestBody, Tunnel, UpstreamBody},
+    proxy::{ForwardContext, Forwarded, ProxyError, RequestBody, Tunnel, UpstreamBody},
     route::{Access, Destination, Prefix},
 };
 
@@ -96,12 +96,18 @@ impl Worker {
                 Response::from_parts(parts, ResponseBody::empty())
             }
             Err(error) => {
-                tracing::warn!(
-                    request.id = trail.request_id.to_str().unwrap_or_default(),
-                    route.id = route.name,
-                    %error,
-                    "A request could not be forwarded"
-                );
+                let request = trail.request_id.to_str().unwrap_or_default();
+                if let ProxyError::RequestBody(_) | ProxyError::MethodRefused = error {
+                    // The client's doing, and its to repeat: the access log tells of it.
+                    tracing::debug!(request.id = request, route.id = route.name, %error, "A request broke off");
+                } else {
+                    tracing::warn!(
+                        request.id = request,
+                        route.id = route.name,
+                        %error,
+                        "A request could not be forwarded"
+                    );
+                }
                 own(answer::not_forwarded(&error), trail)
             }
         }

@@ -41,6 +41,13 @@ pub(super) struct Trail {
     pub(super) ended: bool,
 }
 
+impl Trail {
+    /// The upstream that the request went to.
+    pub(super) fn upstream_name(&self) -> Option<&str> {
+        self.worker.snapshot.upstreams.get(self.upstream?).map(String::as_str)
+    }
+}
+
 impl Drop for Trail {
     fn drop(&mut self) {
         let worker = &*self.worker;
@@ -74,7 +81,7 @@ impl Drop for Trail {
                 .route
                 .and_then(|index| snapshot.routes.routes().get(index))
                 .map(|route| route.name.as_str()),
-            upstream: self.upstream.and_then(|index| snapshot.upstreams.get(index)).map(String::as_str),
+            upstream: self.upstream_name(),
             user: self.user.as_ref(),
             token: self.token,
             verdict: self.verdict,

@@ -105,7 +105,7 @@ impl Forwarder {
         let Some(pool) = self.pools.get(upstream) else {
             return Err(ProxyError::NoCapacity { upstream: upstream.to_string().into() });
         };
-        let Upstream { settings, name, .. } = &*pool.upstream;
+        let Upstream { settings, .. } = &*pool.upstream;
         if matches!(head.method, Method::CONNECT | Method::TRACE) {
             return Err(ProxyError::MethodRefused);
         }
@@ -141,14 +141,14 @@ impl Forwarder {
                 Some(Ok(response)) => return accept(pool, connection, response, handshake),
                 Some(Err(error)) => error,
                 None => {
-                    let upstream = Arc::clone(name);
+                    let upstream = pool.name_of(connection.server);
                     return Err(ProxyError::Timeout { upstream, awaited: Awaited::Answer });
                 }
             };
             let again = error.take_message().or(spare.filter(|_| !connection.has_heard()));
             request = match again {
                 Some(request) if pool.again(&connection, &mut attempts) => request,
-                _ => return Err(no_answer(name, error.into_error())),
+                _ => return Err(no_answer(pool, connection.server, error.into_error())),
             };
         }
     }
@@ -216,19 +216,21 @@ fn accept(
     mut response: Response<Incoming>,
     handshake: Option<Handshake>,
 ) -> Result<Forwarded, ProxyError> {
-    let Upstream { settings, name, .. } = &*pool.upstream;
+    let Upstream { settings, .. } = &*pool.upstream;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(handshake) = handshake
     {
         let upstream = hyper::upgrade::on(&mut response);
         let (mut head, _) = response.into_parts();
-        let client = handshake.accept(&mut head).map_err(|fault| no_answer(name, fault))?;
+        let client =
+            handshake.accept(&mut head).map_err(|fault| no_answer(pool, connection.server, fault))?;
         let hold = connection.release();
         let tunnel = Tunnel { client, upstream, idle: settings.stream_idle_timeout, _hold: hold };
         return Ok(Forwarded::Tunnel(Response::from_parts(head, ()), tunnel));
     }
     let (mut head, body) = response.into_parts();
-    let persistence = response::clean(&mut head, &body).map_err(|fault| no_answer(name, fault))?;
+    let persistence =
+        response::clean(&mut head, &body).map_err(|fault| no_answer(pool, connection.server, fault))?;
     let pool = match persistence {
         // Whoever refuses to change the protocol may have taken what followed for the other one.
         Persistence::Keep if handshake.is_none() => Rc::downgrade(pool),
@@ -252,6 +254,10 @@ fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
     copy
 }
 
-fn no_answer(upstream: &Arc<str>, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ProxyError {
-    ProxyError::Response { upstream: Arc::clone(upstream), cause: cause.into() }
+fn no_answer(
+    pool: &Pool,
+    server: usize,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> ProxyError {
+    ProxyError::Response { upstream: pool.name_of(server), cause: cause.into() }
 }

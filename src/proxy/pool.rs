@@ -100,6 +100,17 @@ impl Pool {
         Box::pin(self.acquire(choice, client, attempts)).await
     }
 
+    /// The upstream and its server, for the log: of several, an operator must know which one failed.
+    pub(super) fn name_of(&self, server: usize) -> Arc<str> {
+        let upstream = &self.upstream;
+        match upstream.settings.servers.get(server) {
+            Some(server) if *server.name != *upstream.name => {
+                format!("{}` at `{}", upstream.name, server.name).into()
+            }
+            _ => Arc::clone(&upstream.name),
+        }
+    }
+
     /// What `Host` says on that connection, where it does not say what the client sent.
     pub(super) fn host(&self, connection: &Connection) -> Option<&HeaderValue> {
         self.stacks.get(connection.server)?.host.as_ref()

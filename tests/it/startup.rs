@@ -187,3 +187,21 @@ fn the_shipped_configuration_runs() {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
 }
+
+#[test]
+fn nobody_has_to_read_what_it_says() {
+    let folder = TempDir::new().unwrap();
+    // Port 1 of this machine is nobody's: each request is a line of warning.
+    let config = "[[route]]\npath = \"/dead\"\nupstream = \"http://127.0.0.1:1\"\naccess = \"public\"\n\
+                  [[route]]\npath = \"/*\"\nupstream = \"echo\"\naccess = \"public\"";
+    let (process, _unread) = Process::start_unheard(folder.path(), config, Command::new(Process::program()));
+    // More than a pipe holds.
+    let mut stream = process.connect();
+    for _ in 0..1000 {
+        stream.get_mut().write_all(&request("GET", "/dead", &[], b"")).unwrap();
+        assert_eq!(Answer::read(&mut stream, false).unwrap().status, 502);
+    }
+    process.get("/x", &[]).expect(200);
+    process.signal("-TERM");
+    assert_eq!(process.wait().0, 0);
+}

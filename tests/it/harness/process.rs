@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     ops::Deref,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStderr, Command, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
     time::Duration,
@@ -34,7 +34,24 @@ impl Process {
     }
 
     /// As [`Self::start`], by a command that ends in the program: a shell that sets limits first, say.
-    pub fn start_with(folder: &Path, config: &str, mut command: Command) -> Self {
+    pub fn start_with(folder: &Path, config: &str, command: Command) -> Self {
+        let (process, mut lines) = Self::start_unheard(folder, config, command);
+        let rest = Arc::clone(&process.stderr);
+        thread::spawn(move || {
+            let mut line = String::new();
+            while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
+                rest.lock().unwrap().push_str(&std::mem::take(&mut line));
+            }
+        });
+        process
+    }
+
+    /// As [`Self::start_with`], but nobody reads on what it says once it listens.
+    pub fn start_unheard(
+        folder: &Path,
+        config: &str,
+        mut command: Command,
+    ) -> (Self, BufReader<ChildStderr>) {
         let path = folder.join("gateway.toml");
         fs::write(&path, complete(config)).unwrap();
         let mut child = command
@@ -60,14 +77,8 @@ impl Process {
                 break address;
             }
         };
-        let rest = Arc::clone(&stderr);
-        thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                rest.lock().unwrap().push_str(&format!("{line}\n"));
-            }
-        });
         let client = Client::new(address, &folder.join("certs/dev.crt"));
-        Self { child, client, stderr }
+        (Self { child, client, stderr }, lines)
     }
 
     /// Runs a command of the program to its end: exit code, standard output, standard error.
