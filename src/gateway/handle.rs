@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderName, Request, Response,
+    HeaderName, Request, Response, Version,
     header::{EXPECT, HOST},
     request::Parts,
 };
@@ -138,8 +138,24 @@ impl Gateway {
 
 /// A refusal, after a little of the body that nobody wants: a client that is still sending when the connection closes,
 /// or the stream is reset, often reports that instead.
-pub(super) async fn discarding(incoming: Incoming, answer: Response<Bytes>) -> Response<Bytes> {
-    if body::discard(incoming, DISCARDED, DISCARDING_TIME).await { answer } else { answer::last(answer) }
+///
+/// In HTTP/2 the rest is left lying for as long again, without a window to send it in: reset together with its answer, a
+/// stream loses the answer in clients such as curl.
+pub(super) async fn discarding(
+    mut incoming: Incoming,
+    version: Version,
+    answer: Response<Bytes>,
+) -> Response<Bytes> {
+    if body::discard(&mut incoming, DISCARDED, DISCARDING_TIME).await {
+        return answer;
+    }
+    if version == Version::HTTP_2 {
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(DISCARDING_TIME).await;
+            drop(incoming);
+        });
+    }
+    answer::last(answer)
 }
 
 /// How long a log line waits at most for company.
@@ -246,6 +262,7 @@ fn at_once<F>(answer: Response<Bytes>, trail: Box<Trail>, head: &Parts, incoming
         // To read the body would be to ask for it.
         return Handling::AtOnce { answer: Some(own(answer::last(answer), trail)) };
     }
-    let discarded = async move { own(discarding(incoming, answer).await, trail) };
+    let version = head.version;
+    let discarded = async move { own(discarding(incoming, version, answer).await, trail) };
     Handling::Boxed { answer: Box::pin(discarded) }
 }

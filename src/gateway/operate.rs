@@ -36,7 +36,7 @@ impl Worker {
                 return match error {
                     // To read on would be to ask for it.
                     BodyError::TooLarge if !head.headers.contains_key(EXPECT) => {
-                        discarding(incoming, answer).await
+                        discarding(incoming, head.version, answer).await
                     }
                     BodyError::Aborted(_) | BodyError::TooLarge | BodyError::TooSlow => answer::last(answer),
                 };

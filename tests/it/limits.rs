@@ -412,3 +412,17 @@ fn an_expectation_is_no_hindrance_in_http2() {
     let seen = upstream.only();
     assert_eq!((seen.header("expect"), seen.body), (None, b"5\r\nhello\r\n0\r\n\r\n".to_vec()));
 }
+
+#[test]
+fn a_refusal_of_an_upload_over_http2_is_no_reset() {
+    let gateway = short();
+    let mut h2 = Frames::connect(&gateway, &[]);
+    // More than is read of a body that nobody wants: the announced length says so at once.
+    let length = 3_000_000.to_string();
+    let head = [frames::asking("POST", "/%00"), frames::fields(&[("content-length", &length)])].concat();
+    h2.send(&frames::frame(HEADERS, frames::END_HEADERS, 1, &head)).unwrap();
+    assert_eq!(h2.until(HEADERS).unwrap().status(), 400);
+    let answered = Instant::now();
+    let reset = h2.until(RST_STREAM).unwrap();
+    assert!(answered.elapsed() > Duration::from_millis(500), "reset with its answer, {}", reset.code());
+}
