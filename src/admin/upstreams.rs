@@ -46,10 +46,18 @@ const GAUGES: [Family; 3] = [
     }),
 ];
 
-const COUNTERS: [Family; 2] = [
+const COUNTERS: [Family; 4] = [
     ("upstream_connect_failures", "Connections to the server that could not be made", |server| {
         server.connect_failures.value()
     }),
+    ("upstream_timeouts", "Requests that the server did not answer in time", |server| {
+        server.timeouts.value()
+    }),
+    (
+        "upstream_broken_answers",
+        "Answers of the server that never came, could not be read, or broke off",
+        |server| server.broken_answers.value(),
+    ),
     ("upstream_retries", "Requests sent again because the server did not take them", |server| {
         server.retries.value()
     }),

@@ -15,6 +15,10 @@ pub struct ServerNumbers {
     pub connections: Gauge,
     /// Connections that could not be made.
     pub connect_failures: Counter,
+    /// Requests that it did not answer in time.
+    pub timeouts: Counter,
+    /// Answers that never came, could not be read, or broke off.
+    pub broken_answers: Counter,
     /// Requests that were sent again because of it.
     pub retries: Counter,
     in_flight: Mutex<Vec<Arc<Gauge>>>,

@@ -7,7 +7,7 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    rc::{Rc, Weak},
+    rc::Rc,
     sync::Arc,
     task::{Poll, ready},
     time::Duration,
@@ -141,6 +141,7 @@ impl Forwarder {
                 Some(Ok(response)) => return accept(pool, connection, response, handshake),
                 Some(Err(error)) => error,
                 None => {
+                    pool.count(connection.server, |numbers| &numbers.timeouts);
                     let upstream = pool.name_of(connection.server);
                     return Err(ProxyError::Timeout { upstream, awaited: Awaited::Answer });
                 }
@@ -231,17 +232,14 @@ fn accept(
     let (mut head, body) = response.into_parts();
     let persistence =
         response::clean(&mut head, &body).map_err(|fault| no_answer(pool, connection.server, fault))?;
-    let pool = match persistence {
-        // Whoever refuses to change the protocol may have taken what followed for the other one.
-        Persistence::Keep if handshake.is_none() => Rc::downgrade(pool),
-        Persistence::Keep | Persistence::Close => Weak::new(),
-    };
+    // Whoever refuses to change the protocol may have taken what followed for the other one.
+    let may_serve_again = persistence == Persistence::Keep && handshake.is_none();
     let idle = if response::is_event_stream(&head.headers) {
         settings.stream_idle_timeout
     } else {
         settings.response_idle_timeout
     };
-    let lease = Lease { connection, pool };
+    let lease = Lease { connection, pool: Rc::downgrade(pool), may_serve_again };
     Ok(Forwarded::Answer(Response::from_parts(head, UpstreamBody::new(body, idle, lease))))
 }
 
@@ -259,5 +257,6 @@ fn no_answer(
     server: usize,
     cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> ProxyError {
+    pool.count(server, |numbers| &numbers.broken_answers);
     ProxyError::Response { upstream: pool.name_of(server), cause: cause.into() }
 }

@@ -22,6 +22,7 @@ use super::{
     stack::{Stack, Wanted},
     standing::Trust,
 };
+use crate::metrics::{Counter, ServerNumbers};
 
 /// One worker's connections to one upstream.
 pub(super) struct Pool {
@@ -98,6 +99,13 @@ impl Pool {
         }
         // Boxed, as what a new connection needs is large, and every request would carry the room for it.
         Box::pin(self.acquire(choice, client, attempts)).await
+    }
+
+    /// Counts one more of what happens at a server.
+    pub(super) fn count(&self, server: usize, what: impl FnOnce(&ServerNumbers) -> &Counter) {
+        if let Some(stack) = self.stacks.get(server) {
+            what(&stack.server.numbers).increment();
+        }
     }
 
     /// The upstream and its server, for the log: of several, an operator must know which one failed.

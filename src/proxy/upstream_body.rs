@@ -66,7 +66,9 @@ impl Body for UpstreamBody {
             }
             Some(Err(error)) => {
                 this.incoming = None;
-                this.lease = None;
+                if let Some(lease) = this.lease.take() {
+                    lease.break_off();
+                }
                 Poll::Ready(Some(Err(error)))
             }
             None => {
@@ -88,14 +90,22 @@ impl Body for UpstreamBody {
 /// A connection on loan. Dropped, it is closed.
 pub(super) struct Lease {
     pub(super) connection: Connection,
-    /// Where it goes back to; nowhere, if it cannot serve again.
+    /// Where it comes from.
     pub(super) pool: Weak<Pool>,
+    /// Whether it may go back there.
+    pub(super) may_serve_again: bool,
 }
 
 impl Lease {
     fn give_back(self) {
-        if let Some(pool) = self.pool.upgrade() {
+        if let Some(pool) = self.pool.upgrade().filter(|_| self.may_serve_again) {
             pool.give_back(self.connection);
+        }
+    }
+
+    fn break_off(self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.count(self.connection.server, |numbers| &numbers.broken_answers);
         }
     }
 }
