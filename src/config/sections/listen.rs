@@ -33,6 +33,11 @@ pub(super) fn read(listen: &mut Section<'_, '_, '_>) -> Listen {
     let cpus = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_WORKERS);
     let workers = listen.take_if("workers", cpus, within(1, MOST_WORKERS));
     let trusted_proxies: Vec<IpNet> = listen.take("trusted_proxies", Vec::new());
+    if trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        let place = listen.place("trusted_proxies");
+        let hint = "anybody may then say which address they come from; expected the proxies' own networks";
+        listen.context.warn(&place, "everybody is a trusted proxy", hint);
+    }
     let proxy_protocol = listen.take("proxy_protocol", false);
     if proxy_protocol && trusted_proxies.is_empty() {
         let place = listen.place("proxy_protocol");

@@ -174,6 +174,17 @@ fn certificates() {
 }
 
 #[test]
+fn trusting_everybody_is_warned_about() {
+    let warnings = |networks: &str| {
+        Site::new(&format!("[listen]\ntrusted_proxies = [{networks}]\n{SMALLEST}")).warnings()
+    };
+    for networks in ["\"0.0.0.0/0\"", "\"10.0.0.0/8\", \"::/0\""] {
+        assert!(warnings(networks).contains("everybody is a trusted proxy"), "{networks}");
+    }
+    assert!(!warnings("\"10.0.0.0/8\"").contains("trusted"));
+}
+
+#[test]
 fn certificates_that_no_client_would_see_or_take_are_warned_about() {
     let made = |names: &[&str], years: (i32, i32), kind| {
         let key = rcgen::KeyPair::generate_for(kind).unwrap();
