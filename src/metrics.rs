@@ -98,6 +98,8 @@ pub struct Numbers {
     pub connections_refused: Counter,
     /// WebSocket tunnels open now.
     pub tunnels: Gauge,
+    /// Requests refused before their head was read to its end: malformed, too large or too slow. No log tells of them.
+    pub unread_requests: Counter,
     /// Failures to accept a connection, most often for lack of file descriptors.
     pub accept_failures: Counter,
     /// Connections closed because PROXY headers are wanted, and their peer is no trusted proxy.

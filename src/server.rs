@@ -197,7 +197,7 @@ impl Worker {
     {
         let Self { https, plain, http, admission, proxies, limits } = self;
         let gate = |listener| Gate::new(admission.of(listener), proxies.clone(), limits.handshake_timeout);
-        let protocol = Rc::new(Http::new(&limits, admission.drain()));
+        let protocol = Rc::new(Http::new(&limits, admission.metrics(), admission.drain()));
         let main = services.main.clone();
         let https = async {
             let Some((listener, tls)) = https else { return Ok(()) };

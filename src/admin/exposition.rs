@@ -98,7 +98,7 @@ impl Exposition {
         Ok(())
     }
 
-    fn counters(&self) -> [(&'static str, &'static str, u64); 17] {
+    fn counters(&self) -> [(&'static str, &'static str, u64); 18] {
         let numbers = &self.metrics;
         [
             ("connections_accepted", "Connections accepted", numbers.connections_accepted.value()),
@@ -106,6 +106,11 @@ impl Exposition {
                 "connections_refused",
                 "Connections refused because too many were open",
                 numbers.connections_refused.value(),
+            ),
+            (
+                "unread_requests",
+                "Requests refused before their head was read: malformed, too large or too slow",
+                numbers.unread_requests.value(),
             ),
             (
                 "accept_failures",

@@ -29,8 +29,9 @@ pub(super) struct Activity {
     broken: AtomicBool,
     /// Whether the peer has more to send: the body of its last request, or the rest of a refused head.
     uploading: AtomicBool,
-    /// Bytes of a request line whose end has not come; [`WHOLE`] where it has.
+    /// Bytes of the request line that comes.
     line: AtomicUsize,
+    line_ended: AtomicBool,
 }
 
 /// What the peer keeps us waiting for.
@@ -61,6 +62,7 @@ impl Activity {
             broken: AtomicBool::new(false),
             uploading: AtomicBool::new(false),
             line: AtomicUsize::new(0),
+            line_ended: AtomicBool::new(false),
         }
     }
 
@@ -86,22 +88,27 @@ impl Activity {
 
     /// These bytes came in HTTP/1.
     pub(super) fn received_of_line(&self, bytes: &[u8]) {
-        let line = self.line.load(Relaxed);
-        if line == WHOLE || self.in_flight.load(Relaxed) > 0 {
+        if self.line_ended.load(Relaxed) || self.in_flight.load(Relaxed) > 0 {
             return;
         }
+        let line = self.line.load(Relaxed);
         // Empty lines before a request are none of it (RFC 9112, section 2.2).
         let empty =
             if line == 0 { bytes.iter().take_while(|byte| b"\r\n".contains(byte)).count() } else { 0 };
         let bytes = bytes.get(empty..).unwrap_or_default();
-        let ended = bytes.contains(&b'\n');
-        self.line.store(if ended { WHOLE } else { line.saturating_add(bytes.len()).min(WHOLE - 1) }, Relaxed);
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        self.line_ended.store(end.is_some(), Relaxed);
+        self.line.store(line.saturating_add(end.unwrap_or(bytes.len())), Relaxed);
     }
 
-    /// How much of a request line has come without its end; 0 where it has ended.
-    pub(super) fn unfinished_line(&self) -> usize {
-        let line = self.line.load(Relaxed);
-        if line == WHOLE { 0 } else { line }
+    /// How long the request line is, as far as it has come.
+    pub(super) fn request_line(&self) -> usize {
+        self.line.load(Relaxed)
+    }
+
+    /// Whether a head has begun that is no request yet.
+    pub(super) fn has_unread_head(&self) -> bool {
+        self.phase.load(Relaxed) == HEAD && self.in_flight.load(Relaxed) == 0
     }
 
     /// An answer, or the connection, is broken off: whoever reads it must not take it for whole.
@@ -163,6 +170,7 @@ impl Activity {
         self.uploading.store(has_body, Relaxed);
         self.in_flight.store(self.in_flight.load(Relaxed) + 1, Relaxed);
         self.line.store(0, Relaxed);
+        self.line_ended.store(false, Relaxed);
         InFlight(Arc::clone(self))
     }
 
@@ -212,7 +220,8 @@ pub(super) struct InFlight(Arc<Activity>);
 impl InFlight {
     /// Its answer makes the connection a tunnel: what comes from now on is no request.
     pub(super) fn tunnelled(&self) {
-        self.0.line.store(WHOLE, Relaxed);
+        self.0.line.store(0, Relaxed);
+        self.0.line_ended.store(true, Relaxed);
     }
 
     /// Its answer breaks off. In HTTP/2 that ends the stream alone.
@@ -239,7 +248,6 @@ const IDLE: u8 = 2;
 const CLOSING: u8 = 3;
 
 const NEVER: u64 = u64::MAX;
-const WHOLE: usize = usize::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -336,17 +344,17 @@ mod tests {
         activity.opened(Protocol::Http1);
         activity.received_of_line(b"\r\n\r\n");
         activity.received_of_line(b"\nGET /");
-        assert_eq!(activity.unfinished_line(), 5);
+        assert_eq!(activity.request_line(), 5);
         activity.received_of_line(b"xxxxx");
-        assert_eq!(activity.unfinished_line(), 10);
+        assert_eq!(activity.request_line(), 10);
         activity.received_of_line(b" HTTP/1.1\r\nX: ");
         activity.received_of_line(b"more than a line");
-        assert_eq!(activity.unfinished_line(), 0);
+        assert_eq!(activity.request_line(), 20);
         let request = activity.begin(true);
         activity.received_of_line(b"a body");
         drop(request);
         activity.received_of_line(b"PUT /");
-        assert_eq!(activity.unfinished_line(), 5);
+        assert_eq!(activity.request_line(), 5);
     }
 
     #[tokio::test(start_paused = true)]

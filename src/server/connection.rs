@@ -37,7 +37,7 @@ use super::{
     stream::bounded,
     watchdog::{CLOSING, Order, Patience, Watchdog},
 };
-use crate::interim::Interim;
+use crate::{interim::Interim, metrics::Metrics};
 
 /// Serves HTTP; one per worker.
 #[derive(Debug)]
@@ -46,16 +46,18 @@ pub(super) struct Http {
     http2: http2::Builder<Local>,
     patience: Patience,
     header_size: usize,
+    metrics: Metrics,
     drain: Drain,
 }
 
 impl Http {
-    pub(super) fn new(limits: &Limits, drain: &Drain) -> Self {
+    pub(super) fn new(limits: &Limits, metrics: &Metrics, drain: &Drain) -> Self {
         Self {
             http1: http1(limits),
             http2: http2(limits),
             patience: Patience { head: limits.header_timeout, idle: limits.idle_timeout },
             header_size: limits.header_size,
+            metrics: metrics.clone(),
             drain: drain.clone(),
         }
     }
@@ -81,7 +83,7 @@ impl Http {
         activity.opened(protocol);
         let this = Rc::clone(self);
         let service = counted(service, Arc::clone(&activity), protocol);
-        let io = Overheard::new(io, Arc::clone(&activity), protocol, this.header_size);
+        let io = Overheard::new(io, Arc::clone(&activity), protocol, this.header_size, &this.metrics);
         match protocol {
             Protocol::Http1 => {
                 let io = Interjecting::new(io, interim.unwrap_or_default());

@@ -13,6 +13,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Protocol, activity::Activity, frames::Frames};
+use crate::metrics::Metrics;
 
 /// Passes everything on but for two things: an HTTP/2 client whose frames only cost is broken off, and where it is
 /// the request line alone that is too long, hyper's 431 is made a 414 (RFC 9110, section 15.5.15).
@@ -23,19 +24,34 @@ pub(super) struct Overheard<T> {
     frames: Option<Frames>,
     /// Bytes of a request's head.
     header_size: usize,
+    metrics: Metrics,
 }
 
 impl<T> Overheard<T> {
-    pub(super) fn new(inner: T, activity: Arc<Activity>, protocol: Protocol, header_size: usize) -> Self {
+    pub(super) fn new(
+        inner: T,
+        activity: Arc<Activity>,
+        protocol: Protocol,
+        header_size: usize,
+        metrics: &Metrics,
+    ) -> Self {
         let frames = (protocol == Protocol::Http2).then(Frames::new);
-        Self { inner, activity, frames, header_size }
+        Self { inner, activity, frames, header_size, metrics: metrics.clone() }
     }
 
-    /// Whether what is about to be said is hyper's answer to a head that has grown too large before its first line
-    /// has ended. Of requests sent ahead less is known, as they are read together; they keep their 431.
+    /// Counts what hyper refuses by itself: nobody else hears of it.
+    fn count_refusal(&self, said: &[u8], written: &Poll<io::Result<usize>>) {
+        let is_refusal =
+            self.frames.is_none() && said.starts_with(b"HTTP/1.") && said.get(8..10) == Some(b" 4");
+        if is_refusal && matches!(written, Poll::Ready(Ok(_))) && self.activity.has_unread_head() {
+            self.metrics.unread_requests.increment();
+        }
+    }
+
+    /// Whether what is about to be said is hyper's answer to a head whose first line alone is too large. Of requests sent ahead less is known, as they are read together; they keep their 431.
     fn is_refused_line(&self, said: &[u8]) -> bool {
         self.frames.is_none()
-            && self.activity.unfinished_line() >= self.header_size
+            && self.activity.request_line() >= self.header_size
             && said.starts_with(b"HTTP/1.")
             && said.get(8..13) == Some(b" 431 ")
     }
@@ -80,6 +96,7 @@ impl<T: AsyncWrite + Unpin> Overheard<T> {
         let rest = said.iter().position(|byte| *byte == b'\r').and_then(|end| said.get(end..));
         let answer = [URI_TOO_LONG, rest.unwrap_or(b"\r\n\r\n")].concat();
         let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &answer))?;
+        self.metrics.unread_requests.increment();
         // It is short and the last that is said.
         Poll::Ready(if written == answer.len() {
             Ok(said.len())
@@ -96,6 +113,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Overheard<T> {
         }
         let written = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.note(&written);
+        self.count_refusal(buf, &written);
         written
     }
 
@@ -109,6 +127,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Overheard<T> {
         }
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         self.note(&written);
+        if let Some(first) = bufs.first() {
+            self.count_refusal(first, &written);
+        }
         written
     }
 

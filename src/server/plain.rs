@@ -46,7 +46,7 @@ where
     let work = async move || {
         listen::prepare(SockRef::from(&listener))?;
         let gate = Gate::new(Admission::new(&limits, &metrics, &ended), None, limits.handshake_timeout);
-        let http = Rc::new(Http::new(&limits, &ended));
+        let http = Rc::new(Http::new(&limits, &metrics, &ended));
         Plain::new(gate, http, make_worker()).run(listener).await
     };
     Workers::start(vec![work], drain)

@@ -68,3 +68,21 @@ fn the_access_log_tells_each_request() {
     let register = &log[0];
     assert_eq!((&register["verdict"], &register["user_id"]), (&"endpoint".into(), &"1".into()));
 }
+
+#[test]
+fn what_is_refused_before_it_is_a_request_is_counted() {
+    let gateway = TestGateway::start();
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(40_000));
+    for (bytes, status) in [
+        ("GET / HTTP/1.1\r\nBad Header: 1\r\n\r\n", 400),
+        ("GET /?q=\"x\" HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        (&*long, 414),
+        // Refused as a request, and logged and counted as one.
+        ("GET /%00 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+        ("GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n", 401),
+    ] {
+        assert_eq!(gateway.raw(bytes).status, status);
+    }
+    let numbers = gateway.operator("/metrics");
+    assert!(numbers.text().contains("\nportcullis_unread_requests_total 3\n"), "{}", numbers.text());
+}

@@ -28,7 +28,7 @@ impl Wire {
         let permit = admission.admit("192.0.2.1".parse().unwrap()).unwrap();
         let activity = Arc::new(Activity::new());
         let socket = Tracked::new(server, Arc::clone(&activity), permit);
-        let http = std::rc::Rc::new(Http::new(limits, &drain));
+        let http = std::rc::Rc::new(Http::new(limits, &Metrics::default(), &drain));
         task::spawn_local(http.serve(protocol, socket, activity, protocol.interim(), backend.clone()));
         Self { client, drain, backend }
     }
