@@ -227,6 +227,8 @@ pub struct ConnInfo {
     /// The client's address: the socket's peer, or whom that stands for by a PROXY header; an IPv4 address is
     /// never written as IPv6.
     pub peer: SocketAddr,
+    /// Whether the peer is a proxy of TCP whose PROXY header names nobody: what comes is not the proxy's word.
+    pub unnamed: bool,
     /// Our address.
     pub local: SocketAddr,
     /// The protocol that was agreed on.

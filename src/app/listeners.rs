@@ -108,7 +108,7 @@ pub(super) fn announce(addresses: &Addresses, admin: SocketAddr) {
 }
 
 fn downstream(connection: &ConnInfo) -> Downstream {
-    Downstream { peer: connection.peer.ip(), secure: connection.tls.is_some() }
+    Downstream { peer: connection.peer.ip(), unnamed: connection.unnamed, secure: connection.tls.is_some() }
 }
 
 /// Operators and their machines are few.

@@ -12,14 +12,15 @@ pub(super) struct Provenance {
     pub(super) client: IpAddr,
     /// The connection.
     pub(super) downstream: Downstream,
-    /// Whether the other end of the connection is a trusted proxy.
+    /// Whether the other end of the connection is a trusted proxy that speaks for itself.
     pub(super) believed: bool,
 }
 
 impl Provenance {
     /// Of a request with these headers, on that connection.
     pub(super) fn of(headers: &HeaderMap, downstream: Downstream, trusted: &Networks) -> Self {
-        let believed = !trusted.is_empty() && trusted.contains(downstream.peer);
+        // A proxy of TCP passes on what an unknown client claims of itself.
+        let believed = !downstream.unnamed && !trusted.is_empty() && trusted.contains(downstream.peer);
         let client =
             if believed { client(headers, downstream.peer, trusted) } else { downstream.peer.to_canonical() };
         Self { client, downstream, believed }
@@ -119,7 +120,7 @@ mod tests {
 
     fn from(peer: &str, fields: &[(&'static str, &'static str)]) -> (Provenance, HeaderMap) {
         let headers = headers(fields);
-        let downstream = Downstream { peer: peer.parse().unwrap(), secure: false };
+        let downstream = Downstream { peer: peer.parse().unwrap(), unnamed: false, secure: false };
         (Provenance::of(&headers, downstream, &trusted()), headers)
     }
 

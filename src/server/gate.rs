@@ -45,8 +45,10 @@ pub(super) enum Arrival {
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) stream: Lookahead<TcpStream>,
-    /// Its own address, whoever the socket's peer is.
+    /// Its own address, whoever the socket's peer is; the proxy's where that names nobody.
     pub(super) peer: SocketAddr,
+    /// Whether the peer is a proxy that names nobody.
+    pub(super) unnamed: bool,
     pub(super) permit: Permit,
     /// When TLS must be agreed on.
     pub(super) deadline: Instant,
@@ -75,7 +77,8 @@ impl Gate {
                 self.turn_away(&stream);
                 return None;
             };
-            return Some(Arrival::Known(Client { stream: Lookahead::new(stream), peer, permit, deadline }));
+            let stream = Lookahead::new(stream);
+            return Some(Arrival::Known(Client { stream, peer, unnamed: false, permit, deadline }));
         };
         if !proxies.contains(peer.ip()) {
             // Whoever it is could call itself anything.
@@ -117,7 +120,7 @@ impl Gate {
             self.turn_away(stream.get_ref());
             return None;
         };
-        Some(Client { stream, peer, permit, deadline })
+        Some(Client { stream, peer, unnamed: source.is_none(), permit, deadline })
     }
 
     /// Waits for nothing: a socket is what there may be too many of.

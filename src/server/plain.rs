@@ -100,13 +100,14 @@ impl<W> Plain<W> {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let Some(client) = self.gate.admit(arrival).await else { return };
-        let Client { mut stream, peer, permit, deadline: _ } = client;
+        let Client { mut stream, peer, unnamed, permit, deadline: _ } = client;
         let Some(protocol) = self.protocol(&mut stream).await else { return };
         // The peer is gone already where the socket has no address.
         let Ok(local) = stream.get_ref().local_addr() else { return };
         let interim = protocol.interim();
         let service = (self.make_service)(ConnInfo {
             peer,
+            unnamed,
             local: canonical(local),
             protocol,
             tls: None,

@@ -83,7 +83,9 @@ impl<W> Secure<W> {
         let socket = Tracked::new(client.stream, Arc::clone(&activity), client.permit);
         // Boxed, since it is large and soon over.
         let connection = match Box::pin(self.handshake(socket, client.deadline)).await {
-            Some(stream) => self.connection(stream, client.peer, canonical(local), activity),
+            Some(stream) => {
+                self.connection(stream, (client.peer, client.unnamed), canonical(local), activity)
+            }
             None => return,
         };
         connection.await;
@@ -92,7 +94,7 @@ impl<W> Secure<W> {
     fn connection<S, B>(
         &self,
         stream: TlsStream<Socket>,
-        peer: SocketAddr,
+        (peer, unnamed): (SocketAddr, bool),
         local: SocketAddr,
         activity: Arc<Activity>,
     ) -> Pin<Box<dyn Future<Output = ()>>>
@@ -106,6 +108,7 @@ impl<W> Secure<W> {
         let interim = protocol.interim();
         let service = (self.make_service)(ConnInfo {
             peer,
+            unnamed,
             local,
             protocol,
             tls: Some(version),

@@ -60,6 +60,34 @@ fn the_client_is_whom_the_header_names() {
     assert_eq!(log[0]["client"], "203.0.113.7");
 }
 
+/// A proxy of TCP that names nobody passes on what its unknown client claims: nothing of it is the proxy's word.
+#[test]
+fn a_header_that_names_nobody_makes_nobody_trusted() {
+    let upstream = Upstream::start(|_, stream| ok(stream, "seen"));
+    let gateway = TestGateway::with(&config(&upstream.config()));
+    let unix = [b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8".to_vec(), vec![0; 216]].concat();
+    for header in [V2_LOCAL, b"PROXY UNKNOWN\r\n", &unix] {
+        let mut stream = connect(plain(&gateway));
+        let claims =
+            ["X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Forwarded-Host: other.example"];
+        stream.write_all(&[header, &request("GET", "/public/x", &claims, b"")].concat()).unwrap();
+        hear(&mut stream).unwrap().expect(200);
+        let seen = upstream.requests().pop().unwrap();
+        assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+        assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("http"));
+        assert_eq!(seen.header("x-forwarded-host").as_deref(), Some("localhost"));
+    }
+    // Where it names a client that is itself a proxy we trust, that one is believed.
+    let mut stream = connect(plain(&gateway));
+    let head = b"PROXY TCP4 127.0.0.9 127.0.0.1 56324 443\r\n".as_slice();
+    stream
+        .write_all(&[head, &request("GET", "/public/x", &["X-Forwarded-For: 6.6.6.6"], b"")].concat())
+        .unwrap();
+    hear(&mut stream).unwrap().expect(200);
+    let seen = upstream.requests().pop().unwrap();
+    assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("6.6.6.6, 127.0.0.9"));
+}
+
 #[test]
 fn it_comes_before_tls() {
     let upstream = Upstream::start(|_, stream| ok(stream, "seen"));
