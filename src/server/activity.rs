@@ -2,9 +2,10 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -24,6 +25,8 @@ pub(super) struct Activity {
     since: AtomicU64,
     /// Since when the peer takes nothing of what we have for it; [`NEVER`] where it does.
     blocked: AtomicU64,
+    /// Who waits until it does.
+    patient: Mutex<Option<Waker>>,
     in_flight: AtomicUsize,
     multiplexed: AtomicBool,
     broken: AtomicBool,
@@ -57,6 +60,7 @@ impl Activity {
             phase: AtomicU8::new(SILENT),
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(NEVER),
+            patient: Mutex::new(None),
             in_flight: AtomicUsize::new(0),
             multiplexed: AtomicBool::new(false),
             broken: AtomicBool::new(false),
@@ -130,7 +134,12 @@ impl Activity {
 
     /// The peer took bytes.
     pub(super) fn wrote(&self) {
-        self.blocked.store(NEVER, Relaxed);
+        if self.blocked.load(Relaxed) != NEVER {
+            self.blocked.store(NEVER, Relaxed);
+            if let Some(patient) = self.patient.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                patient.wake();
+            }
+        }
         let idle = self.phase.load(Relaxed) == IDLE && self.in_flight.load(Relaxed) == 0;
         if idle && !self.multiplexed.load(Relaxed) {
             // The end of an answer often leaves after its body is through. In HTTP/2 it may as well be our PING,
@@ -144,6 +153,16 @@ impl Activity {
         if self.blocked.load(Relaxed) == NEVER {
             self.blocked.store(self.now(), Relaxed);
         }
+    }
+
+    /// Ready when another request may begin. In HTTP/1 not while the peer takes nothing of the last answers: hyper would
+    /// keep theirs as well, whatever their size.
+    pub(super) fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.multiplexed.load(Relaxed) || self.blocked.load(Relaxed) == NEVER {
+            return Poll::Ready(());
+        }
+        *self.patient.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// We have closed our side.
@@ -222,6 +241,11 @@ impl InFlight {
     pub(super) fn tunnelled(&self) {
         self.0.line.store(0, Relaxed);
         self.0.line_ended.store(true, Relaxed);
+    }
+
+    /// Ready when it may be looked at.
+    pub(super) fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
+        self.0.poll_turn(cx)
     }
 
     /// Its answer breaks off. In HTTP/2 that ends the stream alone.

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -47,6 +47,7 @@ where
     service_fn(move |request: Request<Incoming>| Answering {
         in_flight: Some(activity.begin(!request.body().is_end_stream())),
         answer: service.call(request),
+        begun: false,
         piece,
     })
 }
@@ -57,6 +58,7 @@ pin_project! {
         #[pin]
         answer: F,
         in_flight: Option<InFlight>,
+        begun: bool,
         piece: usize,
     }
 }
@@ -70,6 +72,10 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (in_flight, piece) = (this.in_flight, *this.piece);
+        if let Some(in_flight) = in_flight.as_ref().filter(|_| !*this.begun) {
+            ready!(in_flight.poll_turn(cx));
+            *this.begun = true;
+        }
         this.answer.poll(cx).map_ok(|answer| {
             if let Some(in_flight) = in_flight.as_ref().filter(|_| answer.status() == SWITCHING) {
                 in_flight.tunnelled();
