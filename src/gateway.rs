@@ -18,6 +18,7 @@ mod provenance;
 mod redirect;
 mod request_id;
 mod requirement;
+mod room;
 mod snapshot;
 mod trail;
 

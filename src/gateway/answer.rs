@@ -36,6 +36,9 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
         Refusal::TooManyHeaders => {
             text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request has too many header fields.")
         }
+        Refusal::TooMuchAtOnce => {
+            later("Too many large requests at once on this connection, try again.", Duration::from_secs(1))
+        }
     }
 }
 

@@ -72,6 +72,11 @@ impl Worker {
                 answer
             }
         };
+        // The head is the upstream's by now, but for what the log tells of it.
+        let target = trail.uri.path().len() + trail.uri.query().map_or(0, str::len);
+        if let Some(held) = &mut trail.held {
+            held.at_most(target);
+        }
         if let Some(principal) = principal {
             trail.token = Some(principal.token());
             trail.user = Some(principal.into_user());

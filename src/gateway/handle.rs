@@ -28,10 +28,11 @@ use super::{
     cors::{self, Grant},
     downstream::Downstream,
     handling::Handling,
-    judge::{Verdict, judge},
+    judge::{Refusal, Verdict, judge},
     operations::Operations,
     provenance::Provenance,
     request_id::RequestIds,
+    room::Room,
     snapshot::Snapshot,
     trail::Trail,
 };
@@ -121,7 +122,8 @@ impl Gateway {
         interim: Option<Interim>,
     ) -> impl Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible> + use<> {
         let worker = Rc::clone(&self.0);
-        service_fn(move |request| Rc::clone(&worker).handle(request, downstream, interim.clone()))
+        let room = Room::default();
+        service_fn(move |request| Rc::clone(&worker).handle(request, downstream, &room, interim.clone()))
     }
 
     /// The service of a connection without TLS whose client is told to come back with it.
@@ -174,13 +176,19 @@ impl Worker {
         self: Rc<Self>,
         request: Request<Incoming>,
         downstream: Downstream,
+        room: &Room,
         interim: Option<Interim>,
     ) -> Handling<impl Future<Output = Response<ResponseBody>> + use<>> {
         let started = Stopwatch::start();
         let now = self.clock.now();
         let (head, incoming) = request.into_parts();
-        let verdict = judge(&self.snapshot, &head, now);
+        let held = room.hold(&head);
+        let verdict = match held {
+            Some(_) => judge(&self.snapshot, &head, now),
+            None => Verdict::Refuse { refusal: Refusal::TooMuchAtOnce, route: None, principal: None },
+        };
         let mut trail = self.trail(&head, downstream, now, started, verdict.label());
+        trail.held = held;
         trail.cors = verdict.cors(&self.snapshot, &head).map(|cors| Grant::new(cors, &head.headers));
         match verdict {
             Verdict::Endpoint(endpoint) => {
@@ -244,6 +252,7 @@ impl Worker {
             verdict,
             upstream_duration: None,
             upload: None,
+            held: None,
             received: 0,
             // A client that goes away before its answer begins, as nginx counts it.
             status: 499,

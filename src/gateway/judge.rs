@@ -75,6 +75,8 @@ pub enum Refusal {
     Token(TokenRefusal),
     /// More header fields than allowed.
     TooManyHeaders,
+    /// The connection's other requests take all the room that it has. Never the judge's: a matter of the moment.
+    TooMuchAtOnce,
     /// A transfer coding beside `chunked`: nobody behind us would know of it.
     TransferCodingUnknown,
 }
@@ -194,19 +196,27 @@ impl<'s> Verdict<'s> {
                 Access::Protected | Access::Public => metrics::Verdict::Public,
             },
             Self::Preflight { .. } => metrics::Verdict::Preflight,
-            Self::Refuse { refusal, .. } => match refusal {
-                Refusal::ExpectationUnknown
-                | Refusal::HeaderMalformed
-                | Refusal::HostMissing
-                | Refusal::PathAmbiguous
-                | Refusal::TargetMalformed
-                | Refusal::TooManyHeaders
-                | Refusal::TransferCodingUnknown => metrics::Verdict::Malformed,
-                Refusal::MethodNotAllowed(_) => metrics::Verdict::MethodNotAllowed,
-                Refusal::NotFound => metrics::Verdict::NotFound,
-                Refusal::RequirementUnmet => metrics::Verdict::Forbidden,
-                Refusal::Token(refusal) => refused(*refusal),
-            },
+            Self::Refuse { refusal, .. } => refusal.label(),
+        }
+    }
+}
+
+impl Refusal {
+    /// What metrics and the access log call it.
+    pub(super) const fn label(&self) -> metrics::Verdict {
+        match self {
+            Self::ExpectationUnknown
+            | Self::HeaderMalformed
+            | Self::HostMissing
+            | Self::PathAmbiguous
+            | Self::TargetMalformed
+            | Self::TooManyHeaders
+            | Self::TransferCodingUnknown => metrics::Verdict::Malformed,
+            Self::MethodNotAllowed(_) => metrics::Verdict::MethodNotAllowed,
+            Self::NotFound => metrics::Verdict::NotFound,
+            Self::RequirementUnmet => metrics::Verdict::Forbidden,
+            Self::Token(refusal) => refused(*refusal),
+            Self::TooMuchAtOnce => metrics::Verdict::Overloaded,
         }
     }
 }

@@ -9,7 +9,8 @@ use hyper::body::Incoming;
 use super::{
     answer,
     handle::{Worker, discarding},
-    judge::refused,
+    judge::{Refusal, refused},
+    room,
     trail::Trail,
 };
 use crate::{
@@ -29,6 +30,11 @@ impl Worker {
         trail: &mut Trail,
     ) -> Response<Bytes> {
         let bodies = &self.snapshot.bodies;
+        let most = room::body_size(&head.headers, bodies.auth_size);
+        if !trail.held.as_mut().is_none_or(|held| held.more(most)) {
+            trail.verdict = Refusal::TooMuchAtOnce.label();
+            return discarding(incoming, head.version, answer::refuse(&Refusal::TooMuchAtOnce)).await;
+        }
         let body = match body::read(&mut incoming, bodies.auth_size, bodies.auth_deadline).await {
             Ok(body) => body,
             Err(error) => {

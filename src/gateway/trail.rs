@@ -2,7 +2,7 @@ use std::{rc::Rc, time::Duration};
 
 use http::{HeaderValue, Method, StatusCode, Uri};
 
-use super::{cors::Grant, handle::Worker, provenance::Provenance};
+use super::{cors::Grant, handle::Worker, provenance::Provenance, room::Held};
 use crate::{
     access_log::Record,
     clock::{Stopwatch, Timestamp},
@@ -31,6 +31,8 @@ pub(super) struct Trail {
     pub(super) token: Option<TokenId>,
     pub(super) verdict: metrics::Verdict,
     pub(super) upstream_duration: Option<Duration>,
+    /// What it takes of its connection's room.
+    pub(super) held: Option<Held>,
     /// The bytes of a body that is forwarded.
     pub(super) upload: Option<ByteCount>,
     /// The bytes of a body that was read here.

@@ -113,6 +113,8 @@ pub enum Verdict {
     NotFound,
     /// The path has no single meaning, or the head is malformed.
     Malformed,
+    /// The connection asks for too much at once.
+    Overloaded,
     /// A browser asked whether it may ask.
     Preflight,
     /// The route is public.
@@ -131,7 +133,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order of the cells.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Allowed,
         Self::Anonymous,
         Self::Endpoint,
@@ -140,6 +142,7 @@ impl Verdict {
         Self::Misdirected,
         Self::NotFound,
         Self::Malformed,
+        Self::Overloaded,
         Self::Preflight,
         Self::Public,
         Self::Redirected,
@@ -160,6 +163,7 @@ impl Verdict {
             Self::Misdirected => "misdirected",
             Self::NotFound => "not_found",
             Self::Malformed => "malformed",
+            Self::Overloaded => "overloaded",
             Self::Preflight => "preflight",
             Self::Public => "public",
             Self::Redirected => "redirected",

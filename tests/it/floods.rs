@@ -5,12 +5,14 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
 };
 
 use rustls::StreamOwned;
+use socket2::SockRef;
 use tempfile::TempDir;
 
 use crate::harness::{
@@ -221,6 +223,49 @@ fn a_head_without_end_ends_the_connection() {
 }
 
 /// A small block that unpacks to much (RFC 7541, section 7.3).
+/// Nobody needs a token to send heads: what waits for its answer is bounded in all, not stream by stream alone.
+#[test]
+fn large_heads_at_once_are_bounded() {
+    let flooded = Flooded::start();
+    flooded.while_flooded(|client| {
+        let mut h2 = Frames::connect(&client, &[(1, 0)]);
+        let long = "x".repeat(28_000);
+        let block =
+            [frames::asking("POST", "/api/auth/login/"), frames::fields(&[("x-long", &long)])].concat();
+        let (begin, rest) = block.split_at(16_384);
+        for stream in (0..STREAMS).map(odd) {
+            h2.send(&frame(HEADERS, 0, stream, begin)).unwrap();
+            h2.send(&frame(CONTINUATION, END_HEADERS, stream, rest)).unwrap();
+        }
+        let mut refused = Vec::new();
+        // A head of 28,000 bytes and a body of up to 64 KiB: there is room for eleven at most.
+        while refused.len() < STREAMS - 11 {
+            let answer = h2.until(HEADERS).unwrap();
+            assert_eq!(answer.status(), 503);
+            refused.push(answer.stream);
+        }
+        let held: Vec<_> = (0..STREAMS).map(odd).filter(|stream| !refused.contains(stream)).collect();
+        for stream in &held {
+            h2.send(&frames::reset(*stream)).unwrap();
+        }
+        // Whoever lets go has room again.
+        let next = odd(STREAMS);
+        h2.send(&frame(HEADERS, END_HEADERS | END_STREAM, next, &frames::asking("GET", "/public/x")))
+            .unwrap();
+        loop {
+            let answer = h2.until(HEADERS).unwrap();
+            if answer.stream == next {
+                break assert_eq!(answer.status(), 200);
+            }
+            assert_eq!(answer.status(), 503);
+        }
+    });
+    assert_eq!(flooded.reached(), 1);
+}
+
+/// As many as are allowed by default.
+const STREAMS: usize = 200;
+
 #[test]
 fn a_packed_head_is_measured_unpacked() {
     let flooded = Flooded::start();
@@ -479,6 +524,42 @@ fn a_client_that_sends_ahead_and_never_reads_is_cut() {
         }
         assert!(started.elapsed() < Duration::from_secs(20), "{error:?}");
     });
+}
+
+/// Long heads in answer to uploads that have only begun: the next request waits until its client has taken the last
+/// answer.
+#[test]
+fn requests_wait_for_their_turn() {
+    let large = format!("HTTP/1.1 204 No Content\r\nX-Large: {}\r\n\r\n", "x".repeat(30_000));
+    let (sender, asked) = mpsc::channel();
+    let upstream = Scripted::start(move |mut wire, _| {
+        while wire.head().is_some() && wire.say(&large) && sender.send(()).is_ok() {
+            wire.take(1);
+        }
+    });
+    let gateway = TestGateway::with(&format!(
+        "[listen]\nhttps = \"off\"\nplain = \"127.0.0.1:0\"\nworkers = 1\n[limits]\nidle_timeout = \"3s\"\n{}",
+        upstream.config()
+    ));
+    let mut stream = gateway.client().socket();
+    SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
+    let head = request("POST", "/x", &["Content-Length: 1"], b"");
+    let mut passed_on = 0;
+    while passed_on < MANY && stream.write_all(&head).is_ok() {
+        // What the sockets hold is passed on, and no more. The client is cut off in the end, since it reads nothing.
+        if asked.recv_timeout(Duration::from_secs(5)).is_err() {
+            break;
+        }
+        passed_on += 1;
+        // The trick needs an answer that is there before the rest of its request. It is no wait for anything to be true:
+        // without it the test passes as well.
+        thread::sleep(Duration::from_millis(5));
+        if stream.write_all(b"x").is_err() {
+            break;
+        }
+    }
+    assert!(passed_on > 0 && passed_on < MANY, "{passed_on}");
+    const MANY: usize = 400;
 }
 
 #[test]

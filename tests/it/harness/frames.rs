@@ -119,14 +119,16 @@ impl Frame {
     /// The `:status` of HEADERS; it always comes first (RFC 9113, section 8.3).
     pub fn status(&self) -> u16 {
         assert_eq!(self.kind, HEADERS);
-        match self.payload[..] {
+        // Where the client wants no dynamic table, the first block says so first (RFC 7541, section 6.3).
+        let block = self.payload.strip_prefix(&[0x20]).unwrap_or(&self.payload);
+        match *block {
             // The static table (RFC 7541, appendix A).
             [indexed @ 0x88..=0x8e, ..] => [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)],
             [_, length, ..] if length & 0x80 == 0 => {
-                std::str::from_utf8(&self.payload[2..5]).unwrap().parse().unwrap()
+                std::str::from_utf8(&block[2..5]).unwrap().parse().unwrap()
             }
             [_, length, ..] => {
-                let bytes = &self.payload[2..2 + usize::from(length & 0x7f)];
+                let bytes = &block[2..2 + usize::from(length & 0x7f)];
                 digits(bytes.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte)), 8 * bytes.len())
             }
             _ => panic!("no status in {self:?}"),
