@@ -41,6 +41,9 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
 pub use plain::start_plain;
+/// For its fuzz target alone.
+#[cfg(fuzzing)]
+pub use proxy_header::{NoProxyHeader, ProxyHeader, parse as parse_proxy_header};
 pub use settings::{Https, Limits, Settings, Shutdown, TlsVersion};
 pub use worker::Workers;
 

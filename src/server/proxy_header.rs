@@ -7,21 +7,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ProxyHeader {
+pub struct ProxyHeader {
     /// The client; `None` where the proxy speaks for itself or does not know: then the socket's address counts.
-    pub(super) source: Option<SocketAddr>,
+    pub source: Option<SocketAddr>,
     /// Bytes of the header; what follows is the client's.
-    pub(super) length: usize,
+    pub length: usize,
 }
 
 /// The bytes are no PROXY header, and will not be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no well-formed PROXY header")]
-pub(super) struct NoProxyHeader;
+pub struct NoProxyHeader;
 
 /// Reads the header at the beginning of `bytes`; `None` while it is not whole. Decides at the latest when there are
 /// [`LONGEST`] bytes. Bytes that are added later never change what was decided.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<ProxyHeader>, NoProxyHeader> {
+pub fn parse(bytes: &[u8]) -> Result<Option<ProxyHeader>, NoProxyHeader> {
     if is_begun(bytes, SIGNATURE) {
         binary(bytes)
     } else if is_begun(bytes, PREFIX) {
