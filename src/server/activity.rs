@@ -125,7 +125,7 @@ impl Activity {
     /// connection's (RFC 9112, section 6.3) would seem whole.
     pub(super) fn is_broken(&self) -> bool {
         let answering = self.in_flight.load(Relaxed) > 0 && !self.multiplexed.load(Relaxed);
-        answering || self.broken.load(Relaxed) || self.blocked.load(Relaxed) != NEVER
+        answering || self.broken.load(Relaxed) || self.is_blocked()
     }
 
     /// The peer took bytes.
@@ -144,6 +144,11 @@ impl Activity {
         if self.blocked.load(Relaxed) == NEVER {
             self.blocked.store(self.now(), Relaxed);
         }
+    }
+
+    /// Whether the peer takes nothing of what we have for it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed) != NEVER
     }
 
     /// We have closed our side.
