@@ -1,6 +1,8 @@
-//! What every body needs: a bound on its size, a bound on its silence, and a count of its bytes.
+//! What every body needs: a bound on its size, a bound on its silence, a count of its bytes, and a way to break off.
 //!
 //! Never here: what a body means, where it goes.
+
+mod cuttable;
 
 use std::{
     pin::Pin,
@@ -12,6 +14,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::Sleep;
+
+pub use cuttable::{Cuttable, set_given, take_given};
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]

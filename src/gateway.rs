@@ -12,6 +12,7 @@ mod handle;
 mod handling;
 mod host;
 mod judge;
+mod open_answers;
 mod operate;
 mod operations;
 mod provenance;

@@ -5,6 +5,7 @@
 //! Never here: HTTP, the words of a metric's help text (`admin`).
 
 mod cells;
+mod cut;
 mod listener;
 mod server_numbers;
 
@@ -15,6 +16,7 @@ use std::{
 };
 
 pub use cells::{Counter, Gauge, Histogram, RequestCells, Verdict};
+pub use cut::{ByCut, Cut};
 pub use listener::{ByListener, Listener};
 pub use server_numbers::ServerNumbers;
 
@@ -98,6 +100,8 @@ pub struct Numbers {
     pub connections_refused: Counter,
     /// WebSocket tunnels open now.
     pub tunnels: Gauge,
+    /// Answers cut before their end because their token died.
+    pub answers_cut: ByCut,
     /// Requests refused before their head was read to its end: malformed, too large or too slow. No log tells of them.
     pub unread_requests: Counter,
     /// Failures to accept a connection, most often for lack of file descriptors.

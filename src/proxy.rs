@@ -9,6 +9,7 @@ mod dial;
 mod echo;
 mod error;
 mod forwarder;
+mod frames;
 mod headers;
 mod health;
 mod identity;
@@ -33,6 +34,7 @@ mod websocket;
 
 pub use error::{Awaited, ProxyError};
 pub use forwarder::{Forwarded, Forwarder, SharedUpstreams};
+pub use frames::FrameBorders;
 pub use headers::{HeaderRules, remove_hop_by_hop_of_request, remove_hop_by_hop_of_response};
 pub use health::HealthChecks;
 pub use identity::IdentityHeaders;

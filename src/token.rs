@@ -17,4 +17,4 @@ pub use key::KeyRing;
 pub use mint::NewToken;
 pub use profile::Profile;
 pub use settings::{ClaimSettings, KeySettings, Settings};
-pub use verify::{TokenError, verify};
+pub use verify::{TokenError, end, verify};

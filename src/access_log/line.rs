@@ -74,10 +74,11 @@ impl Lines {
         if let Some(token) = record.token {
             put(line, format_args!(",\"token_id\":\"{token}\""));
         }
-        put(
-            line,
-            format_args!(",\"verdict\":\"{}\",\"aborted\":{}}}", record.verdict.label(), record.aborted),
-        );
+        put(line, format_args!(",\"verdict\":\"{}\",\"aborted\":{}", record.verdict.label(), record.aborted));
+        if let Some(cut) = record.cut {
+            put(line, format_args!(",\"cut\":\"{}\"", cut.label()));
+        }
+        line.push(b'}');
     }
 
     fn append_text(&mut self, line: &mut Vec<u8>, record: &Record<'_>) {
@@ -90,6 +91,9 @@ impl Lines {
         put(line, format_args!("\" {} {}", record.status, record.verdict.label()));
         if record.aborted {
             line.extend_from_slice(b" aborted");
+        }
+        if let Some(cut) = record.cut {
+            put(line, format_args!(" cut {}", cut.label()));
         }
         put(
             line,

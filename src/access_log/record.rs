@@ -3,7 +3,7 @@ use std::{net::IpAddr, time::Duration};
 use crate::{
     clock::Timestamp,
     id::{TokenId, UserId},
-    metrics::Verdict,
+    metrics::{Cut, Verdict},
 };
 
 /// What the access log says of one request.
@@ -43,4 +43,6 @@ pub struct Record<'a> {
     pub verdict: Verdict,
     /// Whether the answer broke off.
     pub aborted: bool,
+    /// Why it was cut, where its token died before its end.
+    pub cut: Option<Cut>,
 }

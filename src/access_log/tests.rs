@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     clock::Timestamp,
     id::{TokenId, UserId},
-    metrics::Verdict,
+    metrics::{Cut, Verdict},
 };
 
 #[derive(Clone, Default)]
@@ -80,6 +80,7 @@ fn record<'a>(path: &'a str, user: Option<&'a UserId>) -> Record<'a> {
         token: user.map(|_| TokenId::from_bytes([0xab; 16])),
         verdict: Verdict::Allowed,
         aborted: false,
+        cut: None,
     }
 }
 
@@ -141,6 +142,18 @@ fn a_text_line_reads_from_left_to_right() {
             "\n",
         )
     );
+}
+
+#[test]
+fn a_line_tells_why_its_answer_was_cut() {
+    let mut cut = record("/", None);
+    (cut.aborted, cut.cut) = (true, Some(Cut::Revoked));
+    let line = written(Format::Text, &[cut]);
+    assert!(line.contains("200 allowed aborted cut revoked 12.345 ms"), "{line}");
+    let mut cut = record("/", None);
+    (cut.aborted, cut.cut) = (true, Some(Cut::Expired));
+    let line = written(Format::Json, &[cut]);
+    assert!(line.ends_with("\"verdict\":\"allowed\",\"aborted\":true,\"cut\":\"expired\"}\n"), "{line}");
 }
 
 #[test]

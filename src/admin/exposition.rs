@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 
 use super::{BuildInfo, upstreams};
-use crate::metrics::{Histogram, Listener, Metrics, RequestCells, Verdict};
+use crate::metrics::{Cut, Histogram, Listener, Metrics, RequestCells, Verdict};
 
 /// Reads the numbers at each scrape.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ impl Collector for Exposition {
             workers.iter().map(|cells| &cells.upstream_duration),
         )?;
         upstreams::encode(&mut encoder, &self.metrics.servers())?;
+        self.encode_cuts(&mut encoder)?;
         self.encode_connections(&mut encoder)?;
         self.encode_certificates(&mut encoder)?;
         for (name, help, value) in self.counters() {
@@ -74,6 +75,16 @@ impl Exposition {
                     .encode_family(&[("route", route.as_str()), ("status", class)])?
                     .encode_counter(&sum, WITHOUT_EXEMPLAR)?;
             }
+        }
+        Ok(())
+    }
+
+    fn encode_cuts(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Answers cut before their end because their token died";
+        let mut family = encoder.encode_descriptor("answers_cut", help, None, MetricType::Counter)?;
+        for cut in Cut::ALL {
+            let count = self.metrics.answers_cut.of(cut).value();
+            family.encode_family(&[("reason", cut.label())])?.encode_counter(&count, WITHOUT_EXEMPLAR)?;
         }
         Ok(())
     }

@@ -130,6 +130,29 @@ impl Authenticator {
         Ok(Principal::new(verified, token.place))
     }
 
+    /// Whether a request of `principal`, let pass before, would still be: what may change while an answer lasts is
+    /// asked again, expiry and revocation.
+    ///
+    /// # Errors
+    /// [`TokenRefusal::Expired`], [`TokenRefusal::Revoked`].
+    pub fn recheck(&self, principal: &Principal, now: Timestamp) -> Result<(), TokenRefusal> {
+        if now >= self.end(principal) {
+            return Err(TokenRefusal::Expired);
+        }
+        self.check_revocation(principal.verified(), now)
+    }
+
+    /// The instant from which [`Self::recheck`] finds the token of `principal` expired.
+    pub fn end(&self, principal: &Principal) -> Timestamp {
+        token::end(principal.verified().expires_at, &self.profile)
+    }
+
+    /// Changes when [`Self::recheck`] may refuse, for another reason than the time, what it did not before. To be read
+    /// before asking it.
+    pub fn generation(&self) -> u64 {
+        self.revocations.generation()
+    }
+
     /// Checks a token of that kind: the one check that every operation passes too.
     pub(super) fn verify(
         &self,
@@ -144,8 +167,13 @@ impl Authenticator {
     /// Checks a token of any kind.
     pub(super) fn verify_any(&self, token: &str, now: Timestamp) -> Result<Verified, TokenRefusal> {
         let verified = token::verify(token, &self.keys, &self.profile, now)?;
-        match self.revocations.refuses(&verified, now) {
-            None => Ok(verified),
+        self.check_revocation(&verified, now)?;
+        Ok(verified)
+    }
+
+    fn check_revocation(&self, verified: &Verified, now: Timestamp) -> Result<(), TokenRefusal> {
+        match self.revocations.refuses(verified, now) {
+            None => Ok(()),
             Some(_) => Err(TokenRefusal::Revoked),
         }
     }

@@ -8,7 +8,10 @@ use http::{Method, Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 
 use super::trail::Trail;
-use crate::{body::BodyError, proxy::UpstreamBody};
+use crate::{
+    body::{self, BodyError},
+    proxy::UpstreamBody,
+};
 
 /// The body of any answer. The request's trail ends with it.
 pub struct ResponseBody {
@@ -39,7 +42,19 @@ impl ResponseBody {
     fn new(source: Source, trail: Box<Trail>) -> Self {
         let mut body = Self { source, trail: Some(trail) };
         body.note_end();
+        // Before the first frame, too: a client may not take the head.
+        body.note_given();
         body
+    }
+
+    /// Tells whoever carries the answer how to learn that it is cut, as long as more of it comes.
+    fn note_given(&self) {
+        // What is our own is there at once and whole: it may be the word that a token has died.
+        if let (Source::Upstream(_), Some(trail)) = (&self.source, &self.trail)
+            && let Some(open) = trail.open.as_ref().filter(|_| !trail.ended)
+        {
+            body::set_given(open.cuttable());
+        }
     }
 
     fn note_end(&mut self) {
@@ -59,8 +74,13 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        let open = this.trail.as_ref().and_then(|trail| trail.open.as_ref());
         let polled = match &mut this.source {
             Source::Own(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
+            // Never an end: what was cut must not look whole.
+            Source::Upstream(_) if open.is_some_and(|open| open.poll_cut(cx).is_ready()) => {
+                return Poll::Ready(Some(Err(BodyError::Aborted("its token has died".into()))));
+            }
             Source::Upstream(body) => Pin::new(body).poll_frame(cx),
         };
         match &polled {
@@ -69,6 +89,7 @@ impl Body for ResponseBody {
                     trail.sent += frame.data_ref().map_or(0, Bytes::len) as u64;
                 }
                 this.note_end();
+                this.note_given();
             }
             Poll::Ready(None) => {
                 if let Some(trail) = &mut this.trail {

@@ -1,4 +1,9 @@
-use std::rc::Rc;
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+};
 
 use bytes::Bytes;
 use http::{Response, Uri, request::Parts, uri::PathAndQuery};
@@ -9,14 +14,16 @@ use super::{
     body::{ResponseBody, own},
     handle::Worker,
     host::host,
+    judge::{Refusal, refused},
+    open_answers::OpenAnswer,
     trail::Trail,
 };
 use crate::{
-    auth::Principal,
+    auth::{Principal, TokenRefusal},
     clock::Stopwatch,
     interim::Interim,
-    metrics::Metrics,
-    proxy::{ForwardContext, Forwarded, ProxyError, RequestBody, Tunnel, UpstreamBody},
+    metrics::{Cut, Metrics},
+    proxy::{ForwardContext, Forwarded, Framing, ProxyError, RequestBody, Tunnel, UpstreamBody},
     route::{Access, Destination, Prefix},
 };
 
@@ -37,6 +44,11 @@ impl Worker {
         };
         let body = RequestBody::new(incoming, self.snapshot.bodies.request_idle);
         trail.upload = Some(body.bytes());
+        trail.open = principal.map(|principal| {
+            let end = self.snapshot.authenticator.end(&principal);
+            self.open.open(principal, end)
+        });
+        let is_upload = body.framing() != Framing::Absent;
         // The head moves on, and the host with it.
         let host = host(&head).unwrap_or_default().to_owned();
         if let Some(prefix) = &route.strip_prefix {
@@ -48,8 +60,10 @@ impl Worker {
         let request_id = trail.request_id.clone();
         let provenance = trail.provenance;
         let forwarded_host = provenance.forwarded_host(&head.headers);
+        let open = trail.open.as_ref();
+        let principal = open.and_then(OpenAnswer::principal);
         let context = ForwardContext {
-            principal: principal.as_ref(),
+            principal,
             client: provenance.client,
             peer: provenance.downstream.peer,
             believed: provenance.believed,
@@ -64,10 +78,14 @@ impl Worker {
         };
         let asked = Stopwatch::start();
         let forwarded = match route.destination {
-            Destination::Echo => Box::pin(self.forwarder.echo(head, body, context)).await.map(Answer::Own),
+            Destination::Echo => {
+                let mut answer = Box::pin(self.forwarder.echo(head, body, context));
+                unless_cut(open, answer.as_mut()).await.map(|answer| answer.map(Answer::Own))
+            }
             Destination::Upstream(index) => {
                 trail.upstream = Some(index);
-                let answer = self.forwarder.forward(index, head, body, context).await.map(Answer::from);
+                let answer = pin!(self.forwarder.forward(index, head, body, context));
+                let answer = unless_cut(open, answer).await.map(|answer| answer.map(Answer::from));
                 trail.upstream_duration = Some(asked.elapsed());
                 answer
             }
@@ -77,10 +95,10 @@ impl Worker {
         if let Some(held) = &mut trail.held {
             held.at_most(target);
         }
-        if let Some(principal) = principal {
-            trail.token = Some(principal.token());
-            trail.user = Some(principal.into_user());
-        }
+        let forwarded = match forwarded {
+            Ok(forwarded) => forwarded,
+            Err(cut) => return cut_off(cut, is_upload, trail),
+        };
         match forwarded {
             Ok(Answer::Own(answer)) => own(answer, trail),
             Ok(Answer::Upstream(answer)) => {
@@ -119,19 +137,53 @@ impl Worker {
     }
 }
 
+/// Waits for `answer` for as long as the token is good that it was opened by.
+async fn unless_cut<F: Future>(open: Option<&OpenAnswer>, mut answer: Pin<&mut F>) -> Result<F::Output, Cut> {
+    poll_fn(|cx| match open.map_or(Poll::Pending, |open| open.poll_cut(cx)) {
+        Poll::Ready(cut) => Poll::Ready(Err(cut)),
+        Poll::Pending => answer.as_mut().poll(cx).map(Ok),
+    })
+    .await
+}
+
+/// Nothing has been answered yet, so the client is told what it would be if it asked now.
+fn cut_off(cut: Cut, is_upload: bool, mut trail: Box<Trail>) -> Response<ResponseBody> {
+    let refusal = match cut {
+        Cut::Expired => TokenRefusal::Expired,
+        Cut::Revoked => TokenRefusal::Revoked,
+    };
+    trail.cut = Some(cut);
+    trail.verdict = refused(refusal);
+    let answer = answer::refuse(&Refusal::Token(refusal));
+    // The rest of an upload is read by nobody.
+    own(if is_upload { answer::last(answer) } else { answer }, trail)
+}
+
 /// Carries a tunnel's bytes. The drain counts the tunnel by its socket, as any connection, and cuts it at its end.
 async fn carry(tunnel: Tunnel, mut trail: Box<Trail>) {
     let worker = Rc::clone(&trail.worker);
     trail.upload = None;
     worker.metrics.tunnels.increment();
     let _open = Open(&worker.metrics);
-    let carried = tunnel.run(|carried| {
-        trail.received = carried.up;
-        trail.sent = carried.down;
-    });
+    let open = trail.open.as_ref();
+    let carried = tunnel.run(
+        |carried| {
+            trail.received = carried.up;
+            trail.sent = carried.down;
+        },
+        |cx| open.map_or(Poll::Pending, |open| open.poll_cut(cx)).map(farewell),
+    );
     match carried.await {
         Ok(()) => trail.ended = true,
         Err(error) => tracing::debug!(%error, "A tunnel broke off"),
+    }
+}
+
+/// What a Close frame says.
+const fn farewell(cut: Cut) -> &'static str {
+    match cut {
+        Cut::Expired => "token expired",
+        Cut::Revoked => "token revoked",
     }
 }
 

@@ -21,6 +21,7 @@ use hyper::{
     body::Incoming,
     service::{Service, service_fn},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     answer,
@@ -29,6 +30,7 @@ use super::{
     downstream::Downstream,
     handling::Handling,
     judge::{Refusal, Verdict, judge},
+    open_answers::OpenAnswers,
     operations::Operations,
     provenance::Provenance,
     request_id::RequestIds,
@@ -80,13 +82,17 @@ pub(super) struct Worker {
     pub(super) forwarder: Forwarder,
     pub(super) metrics: Metrics,
     pub(super) clock: Clock,
+    pub(super) open: Rc<OpenAnswers>,
+    _watch: AbortOnDropHandle<()>,
     request_ids: RequestIds,
 }
 
 impl Gateway {
-    /// A worker's gateway. Must be made within the worker's local runtime: it spawns a local task that hands over
-    /// the worker's log lines.
+    /// A worker's gateway. Must be made within the worker's local runtime: it spawns local tasks, one that hands over
+    /// the worker's log lines, and one that cuts answers whose token has died.
     pub fn new(shared: &Shared, log: Option<WorkerLog>) -> Self {
+        let open = OpenAnswers::new();
+        let watch = Rc::clone(&open).watch(shared.snapshot.authenticator.clone(), shared.clock.clone());
         let worker = Rc::new(Worker {
             snapshot: Arc::clone(&shared.snapshot),
             log,
@@ -97,6 +103,8 @@ impl Gateway {
             operations: shared.operations.clone(),
             control: shared.control.clone(),
             forwarder: Forwarder::new(&shared.upstreams, &shared.snapshot.identity),
+            open,
+            _watch: AbortOnDropHandle::new(tokio::task::spawn_local(watch)),
             request_ids: RequestIds::new(),
         });
         if worker.log.is_some() {
@@ -249,6 +257,8 @@ impl Worker {
             upstream: None,
             user: None,
             token: None,
+            open: None,
+            cut: None,
             verdict,
             upstream_duration: None,
             upload: None,

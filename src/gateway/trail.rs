@@ -2,12 +2,13 @@ use std::{rc::Rc, time::Duration};
 
 use http::{HeaderValue, Method, StatusCode, Uri};
 
-use super::{cors::Grant, handle::Worker, provenance::Provenance, room::Held};
+use super::{cors::Grant, handle::Worker, open_answers::OpenAnswer, provenance::Provenance, room::Held};
 use crate::{
     access_log::Record,
+    auth::Principal,
     clock::{Stopwatch, Timestamp},
     id::{TokenId, UserId},
-    metrics,
+    metrics::{self, Cut},
     proxy::ByteCount,
 };
 
@@ -29,6 +30,10 @@ pub(super) struct Trail {
     pub(super) upstream: Option<usize>,
     pub(super) user: Option<UserId>,
     pub(super) token: Option<TokenId>,
+    /// The place of a forwarded answer among those that end with their token.
+    pub(super) open: Option<OpenAnswer>,
+    /// Why the request was cut before its answer had begun.
+    pub(super) cut: Option<Cut>,
     pub(super) verdict: metrics::Verdict,
     pub(super) upstream_duration: Option<Duration>,
     /// What it takes of its connection's room.
@@ -63,7 +68,14 @@ impl Drop for Trail {
         if let Some(upstream) = self.upstream_duration {
             worker.cells.upstream_duration.observe(upstream);
         }
+        let open = self.open.as_ref();
+        // What was cut while its last bytes went out is whole.
+        let cut = self.cut.or_else(|| open.and_then(OpenAnswer::cut).filter(|_| !self.ended));
+        if let Some(cut) = cut {
+            worker.metrics.answers_cut.of(cut).increment();
+        }
         let Some(log) = &worker.log else { return };
+        let principal = open.and_then(OpenAnswer::principal);
         let snapshot = &*worker.snapshot;
         let host = self.uri.authority().map(http::uri::Authority::as_str);
         let host = host.or_else(|| self.host.as_ref().and_then(|host| host.to_str().ok()));
@@ -84,10 +96,11 @@ impl Drop for Trail {
                 .and_then(|index| snapshot.routes.routes().get(index))
                 .map(|route| route.name.as_str()),
             upstream: self.upstream_name(),
-            user: self.user.as_ref(),
-            token: self.token,
+            user: principal.map(Principal::user).or(self.user.as_ref()),
+            token: principal.map(Principal::token).or(self.token),
             verdict: self.verdict,
             aborted: !self.ended,
+            cut,
         });
     }
 }

@@ -23,6 +23,8 @@ struct Lists {
     users: Users,
     /// The log's highest number seen.
     known: AtomicU64,
+    /// Grows with whatever may refuse more than before.
+    generation: AtomicU64,
     metrics: Metrics,
 }
 
@@ -47,6 +49,7 @@ impl RevocationList {
             sessions: Expiring::new(),
             users: Users::new(),
             known: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
             metrics,
         }))
     }
@@ -81,6 +84,7 @@ impl RevocationList {
                 self.0.users.change(user, |refused| refused.set_blocked(false, *sequence));
             }
         }
+        self.grow(what);
         self.count();
     }
 
@@ -105,6 +109,7 @@ impl RevocationList {
                 users.change(user, |refused| refused.set_blocked_locally(false, known));
             }
         }
+        self.grow(what);
         self.count();
     }
 
@@ -117,6 +122,13 @@ impl RevocationList {
         self.count();
     }
 
+    /// Grows each time that more is refused than before. Whoever lets something go on by an answer of
+    /// [`Self::refuses`] asks again when this has changed, and reads this first: what had been applied by then, that
+    /// answer knows of.
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
+    }
+
     /// How many tokens, sessions and users are on the list.
     pub fn len(&self) -> usize {
         self.0.tokens.len() + self.0.sessions.len() + self.0.users.len()
@@ -125,6 +137,13 @@ impl RevocationList {
     /// Whether nothing is refused.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// To be called when `what` is applied, never before: who sees the new generation must find it refused.
+    fn grow(&self, what: &Revoked) {
+        if !matches!(what, Revoked::UserUnblocked(_)) {
+            self.0.generation.fetch_add(1, Ordering::Release);
+        }
     }
 
     fn count(&self) {

@@ -129,7 +129,7 @@ impl Activity {
     /// connection's (RFC 9112, section 6.3) would seem whole.
     pub(super) fn is_broken(&self) -> bool {
         let answering = self.in_flight.load(Relaxed) > 0 && !self.multiplexed.load(Relaxed);
-        answering || self.broken.load(Relaxed) || self.blocked.load(Relaxed) != NEVER
+        answering || self.broken.load(Relaxed) || self.is_blocked()
     }
 
     /// The peer took bytes.
@@ -155,10 +155,15 @@ impl Activity {
         }
     }
 
+    /// Whether the peer takes nothing of what we have for it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed) != NEVER
+    }
+
     /// Ready when another request may begin. In HTTP/1 not while the peer takes nothing of the last answers: hyper would
     /// keep theirs as well, whatever their size.
     pub(super) fn poll_turn(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.multiplexed.load(Relaxed) || self.blocked.load(Relaxed) == NEVER {
+        if self.multiplexed.load(Relaxed) || !self.is_blocked() {
             return Poll::Ready(());
         }
         *self.patient.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());

@@ -37,7 +37,11 @@ use super::{
     stream::bounded,
     watchdog::{CLOSING, Order, Patience, Watchdog},
 };
-use crate::{interim::Interim, metrics::Metrics};
+use crate::{
+    body::{self, Cuttable},
+    interim::Interim,
+    metrics::Metrics,
+};
 
 /// Serves HTTP; one per worker.
 #[derive(Debug)]
@@ -132,11 +136,14 @@ impl Http {
             heard: None,
             finishing: None,
         };
+        // The answer that a peer takes nothing of, where there is one.
+        let mut held = None;
         loop {
             // The connection first: a request that is there already when the drain begins is still answered.
             let order = poll_fn(|cx| match connection.as_mut().poll(cx) {
                 // An error is the peer's: it broke off or broke the rules, and hyper has answered what it could.
                 Poll::Ready(_) => Poll::Ready(None),
+                Poll::Pending if is_cut(&mut held, activity) => Poll::Ready(Some(Order::Cut)),
                 Poll::Pending => watchdog.poll(cx).map(Some),
             });
             match order.await {
@@ -146,6 +153,18 @@ impl Http {
             }
         }
     }
+}
+
+/// Whether the answer on an HTTP/1 connection must break off. Its body says so itself, but hyper does not ask it while
+/// the peer takes nothing.
+fn is_cut(held: &mut Option<Rc<dyn Cuttable>>, activity: &Activity) -> bool {
+    if let Some(answer) = body::take_given() {
+        *held = Some(answer);
+    }
+    if !activity.is_blocked() {
+        *held = None;
+    }
+    held.as_ref().is_some_and(|answer| answer.is_cut())
 }
 
 fn http1(limits: &Limits) -> http1::Builder {

@@ -7,6 +7,7 @@ use std::{
     cell::Cell,
     future::Future,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -14,12 +15,14 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::body::{self, Cuttable};
+
 /// Runs a stream. Drops it, which resets it (RFC 9113, section 6.4), when the client takes no further piece of the
-/// answer for `patience`.
+/// answer for `patience`, or when its answer is cut meanwhile.
 ///
 /// A type and no `async fn`, which would hold the stream twice: as its argument and as what it awaits.
 pub(super) const fn bounded<F: Future<Output = ()>>(stream: F, patience: Duration) -> Bounded<F> {
-    Bounded { stream, patience, limit: None }
+    Bounded { stream, patience, limit: None, held: None }
 }
 
 pin_project! {
@@ -29,6 +32,9 @@ pin_project! {
         patience: Duration,
         // Set while it is the client's turn. Most streams never need it.
         limit: Option<Pin<Box<Sleep>>>,
+        // The answer of which that piece is. While it is the client's turn nobody asks the body, which would say itself
+        // that it is cut.
+        held: Option<Rc<dyn Cuttable>>,
     }
 }
 
@@ -37,13 +43,21 @@ impl<F: Future<Output = ()>> Future for Bounded<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
+        if this.held.as_ref().is_some_and(|answer| answer.is_cut()) {
+            return Poll::Ready(());
+        }
         GIVEN.set(None);
         if this.stream.poll(cx).is_ready() {
             return Poll::Ready(());
         }
+        let answer = body::take_given();
         match GIVEN.take() {
-            Some(true) => *this.limit = Some(Box::pin(sleep_until(Instant::now() + *this.patience))),
-            Some(false) => *this.limit = None,
+            Some(true) => {
+                *this.limit = Some(Box::pin(sleep_until(Instant::now() + *this.patience)));
+                // A further piece of the same frame says nothing of whose it is.
+                *this.held = answer.or_else(|| this.held.take());
+            }
+            Some(false) => (*this.limit, *this.held) = (None, None),
             None => {}
         }
         match this.limit {

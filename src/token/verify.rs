@@ -60,6 +60,11 @@ pub fn verify(
     check_claims(claims, signing_input, profile, now)
 }
 
+/// The instant from which a token with that `exp` opens nothing, as far as clocks may differ.
+pub fn end(expires_at: u64, profile: &Profile) -> Timestamp {
+    Timestamp::from_seconds(expires_at).plus(profile.leeway)
+}
+
 /// A token beyond this is not parsed; ours have some hundred bytes.
 const MAX_LEN: usize = 8 * 1024;
 
@@ -143,7 +148,7 @@ fn check_claims(
     if begins.into_iter().any(|begin| begin > now.plus(leeway)) {
         return Err(TokenError::Invalid);
     }
-    if now >= Timestamp::from_seconds(expires_at).plus(leeway) {
+    if now >= end(expires_at, profile) {
         return Err(TokenError::Expired);
     }
     // A session bounds what we minted. Where there is none, the token is a backend's that shares our secret, and

@@ -12,6 +12,7 @@ mod command_line;
 mod corpus;
 mod cors;
 mod crash;
+mod cuts;
 mod django;
 mod drain;
 mod failures;

@@ -61,6 +61,30 @@ fn a_token_is_refused_alone() {
 }
 
 #[test]
+fn the_generation_grows_when_more_is_refused() {
+    let list = list();
+    let mut known = list.generation();
+    let mut grows =
+        |list: &RevocationList| std::mem::replace(&mut known, list.generation()) != list.generation();
+    let all = [
+        Revoked::Session(SessionId::opened_at(0)),
+        Revoked::Token(TokenId::random()),
+        Revoked::UserBlocked(ada()),
+        instant(T0),
+    ];
+    for what in all {
+        list.apply(&entry(1, what.clone()));
+        assert!(grows(&list), "{what:?}");
+        list.apply_local(&what, LATER);
+        assert!(grows(&list), "{what:?}");
+    }
+    list.apply(&entry(2, Revoked::UserUnblocked(ada())));
+    list.apply_local(&Revoked::UserUnblocked(ada()), LATER);
+    list.sweep(LATER);
+    assert!(!grows(&list), "nothing more is refused");
+}
+
+#[test]
 fn a_session_is_refused_with_all_its_tokens() {
     let list = list();
     let session = SessionId::opened_at(3);
