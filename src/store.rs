@@ -7,6 +7,8 @@
 
 mod error;
 mod log;
+#[cfg(test)]
+mod refresh_model;
 mod refresh_rule;
 mod session;
 mod settings;
