@@ -2,6 +2,7 @@
 //!
 //! Never here: JSON, HTTP statuses, routes.
 
+mod adopt;
 mod authenticate;
 mod login;
 mod logout;

@@ -108,6 +108,13 @@ impl Clock {
             millis.fetch_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
         }
     }
+
+    /// Moves a manual clock back, as a machine's clock may step; the system's clock ignores it.
+    pub fn step_back(&self, by: Duration) {
+        if let Source::Manual(millis) = &self.0 {
+            millis.fetch_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        }
+    }
 }
 
 /// Measures how long something took, by the monotonic clock.

@@ -7,6 +7,8 @@
 
 mod error;
 mod log;
+#[cfg(test)]
+mod refresh_model;
 mod refresh_rule;
 mod session;
 mod settings;
@@ -159,7 +161,8 @@ impl Store {
     /// session must follow, which finds out whether it has ended since.
     ///
     /// # Errors
-    /// [`OpenSessionError::AccountChanged`] where the user is gone or disabled, or the token has been revoked.
+    /// [`OpenSessionError::AccountChanged`] where the user is unknown, gone or disabled, the token has been
+    /// revoked, or another user's token of that name has opened a session.
     pub async fn adopt_session(
         &self,
         adoption: Adoption,
@@ -167,6 +170,18 @@ impl Store {
     ) -> Result<Opened, OpenSessionError> {
         match self {
             Self::Sqlite(db) => db.adopt_session(adoption, now).await,
+        }
+    }
+
+    /// The session that a refresh token of `user` without `sid` has opened, dead or alive; `None` before its first
+    /// use.
+    pub async fn adopted_session(
+        &self,
+        token: TokenId,
+        user: &UserId,
+    ) -> Result<Option<SessionId>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.adopted_session(token, user).await,
         }
     }
 
@@ -220,7 +235,7 @@ impl Store {
         }
     }
 
-    /// Kills one token, which expires at `expires_at`.
+    /// Kills one token, which expires at `expires_at`; where it has opened a session, that ends too.
     pub async fn revoke_token(
         &self,
         token: TokenId,

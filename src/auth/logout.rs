@@ -1,4 +1,5 @@
 use super::{
+    TokenRefusal,
     operation::{Outcome, Rejection},
     service::Inner,
 };
@@ -22,14 +23,24 @@ impl Inner {
         let now = self.clock.now();
         let verify = |token: &SecretText, kind| self.authenticator.verify(token.expose_secret(), kind, now);
         let bearer = bearer.map(|token| verify(token, TokenKind::Access));
-        let refresh = refresh.map(|token| verify(token, TokenKind::Refresh));
+        let refresh = match refresh.map(|token| verify(token, TokenKind::Refresh)) {
+            Some(Ok(token)) => Some(self.still_alive(token, now).await),
+            refused => refused,
+        };
         let alive: Vec<Verified> = match (bearer, refresh) {
             (Some(Ok(one)), Some(Ok(other))) => {
-                if one.user != other.user || one.session != other.session {
-                    return Err(Rejection::TokenRejected(super::TokenRefusal::Invalid));
+                let of_two_sessions =
+                    one.session.zip(other.session).is_some_and(|(session, another)| session != another);
+                if one.user != other.user || of_two_sessions {
+                    return Err(Rejection::TokenRejected(TokenRefusal::Invalid));
                 }
-                // One session's tokens end together; those of none must end one by one.
-                if one.session.is_some() { vec![one] } else { vec![one, other] }
+                // One session's tokens end together; those of none must end one by one, as a backend's access
+                // token beside what its refresh token has bought here.
+                if one.session.is_some() && one.session == other.session {
+                    vec![one]
+                } else {
+                    vec![one, other]
+                }
             }
             (Some(Ok(one)), _) | (_, Some(Ok(one))) => vec![one],
             (Some(Err(refusal)), _) | (None, Some(Err(refusal))) => {
@@ -54,6 +65,16 @@ impl Inner {
         let ended = self.store.end_sessions_of(&bearer.user, until, now).await;
         self.committed(ended, Revoked::UserInstant { user: bearer.user.clone(), at: now }, until)?;
         Ok(Outcome::LoggedOut(bearer.user))
+    }
+
+    /// A refresh token that names no session may be dead with the one that it has opened.
+    async fn still_alive(&self, token: Verified, now: Timestamp) -> Result<Verified, TokenRefusal> {
+        // Without the store it ends as a token alone, here; whoever asked is told of the failure then.
+        let token = self.with_session(token.clone()).await.unwrap_or(token);
+        match self.revocations().refuses(&token, now) {
+            None => Ok(token),
+            Some(_) => Err(TokenRefusal::Revoked),
+        }
     }
 
     /// Ends what a token stands for: its session, or itself where it names none.

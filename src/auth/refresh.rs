@@ -1,5 +1,5 @@
 use super::{
-    operation::{Outcome, Rejection},
+    operation::{Caller, Outcome, Rejection},
     service::Inner,
 };
 use crate::{
@@ -10,14 +10,20 @@ use crate::{
 
 impl Inner {
     /// Hands out the successor of a refresh token. The rule itself is the store's, one atomic step.
-    pub(super) async fn refresh(&self, token: &SecretText) -> Result<Outcome, Rejection> {
+    pub(super) async fn refresh(&self, token: &SecretText, caller: &Caller) -> Result<Outcome, Rejection> {
         let now = self.clock.now();
         let presented = self
             .authenticator
             .verify(token.expose_secret(), TokenKind::Refresh, now)
             .map_err(|_| Rejection::RefreshRejected)?;
-        // A token of no session of ours: a backend's that shares the secret. Such are not adopted yet.
-        let session = presented.session.ok_or(Rejection::RefreshRejected)?;
+        let presented = self.with_session(presented).await.map_err(|error| self.store_failed(&error))?;
+        let session = match presented.session {
+            Some(_) if self.revocations().refuses(&presented, now).is_some() => {
+                return Err(Rejection::RefreshRejected);
+            }
+            Some(session) => session,
+            None => self.adopt(&presented, caller, now).await?,
+        };
         let request = RefreshRequest {
             session,
             user: presented.user,
@@ -29,11 +35,12 @@ impl Inner {
         match self.store.refresh(request, now).await {
             Ok(refreshed) => {
                 self.apply(&refreshed.revoked);
-                if refreshed.event.is_some() {
+                if let Some(replaced) = refreshed.event {
                     self.metrics.refresh_replacements.increment();
                     tracing::warn!(
                         user.id = %refreshed.user.id,
                         session.id = %refreshed.session,
+                        token.id = %replaced.refresh,
                         "Replaced a refresh token that its client had not used, and revoked what went with it"
                     );
                 }

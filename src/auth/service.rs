@@ -89,9 +89,9 @@ impl AuthService {
             Operation::Login(credentials) => inner.login(credentials, &caller).await,
             Operation::Logout { bearer, refresh } => inner.logout(bearer.as_ref(), refresh.as_ref()).await,
             Operation::LogoutAll { bearer } => inner.logout_all(&bearer).await,
-            Operation::Refresh { token } => inner.refresh(&token).await,
+            Operation::Refresh { token } => inner.refresh(&token, &caller).await,
             Operation::Register(registration) => inner.register(registration, &caller).await,
-            Operation::Verify { token } => inner.verify(&token),
+            Operation::Verify { token } => inner.verify(&token).await,
         }
     }
 }
@@ -106,10 +106,16 @@ impl Inner {
         }
     }
 
-    fn verify(&self, token: &SecretText) -> Result<Outcome, Rejection> {
-        match self.authenticator.verify_any(token.expose_secret(), self.clock.now()) {
-            Ok(verified) => Ok(Outcome::Valid(verified.user)),
-            Err(_) => Err(Rejection::VerificationFailed),
+    async fn verify(&self, token: &SecretText) -> Result<Outcome, Rejection> {
+        let now = self.clock.now();
+        let verified = self
+            .authenticator
+            .verify_any(token.expose_secret(), now)
+            .map_err(|_| Rejection::VerificationFailed)?;
+        let verified = self.with_session(verified).await.map_err(|error| self.store_failed(&error))?;
+        match self.revocations().refuses(&verified, now) {
+            None => Ok(Outcome::Valid(verified.user)),
+            Some(_) => Err(Rejection::VerificationFailed),
         }
     }
 

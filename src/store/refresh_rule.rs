@@ -84,7 +84,8 @@ pub fn decide(
     now: Timestamp,
     grace: Duration,
 ) -> Result<Grant, Theft> {
-    let recent = |instant: Timestamp| now.since(instant) < grace;
+    // In both directions: a clock that has stepped back must not stretch the grace.
+    let recent = |instant: Timestamp| now.since(instant).max(instant.since(now)) < grace;
     let Some(handed) = &chain.handed else {
         return if presented == chain.base {
             Ok(grant(chain.base, Handed { successor: offer, former: Vec::new(), successor_used: false }))
@@ -92,22 +93,23 @@ pub fn decide(
             Err(Theft)
         };
     };
+    // Lifetimes may be shorter than the grace, and a dead token is no answer.
+    let successor_lives = now < handed.successor.refresh.expires_at;
     if presented == chain.base {
-        if recent(handed.successor.refresh.issued_at) {
-            return Ok(repeat(chain, handed, offer, now));
-        }
-        let replaced = handed.successor_used.then_some(handed.successor);
-        let former = remember(handed, handed.successor.refresh.id, now);
-        let next = Handed { successor: offer, former, successor_used: handed.successor_used };
-        let next = Some(Chain { base: chain.base, handed: Some(next) });
-        return Ok(Grant { pair: offer, next, replaced });
+        return Ok(match recent(handed.successor.refresh.issued_at) && successor_lives {
+            true => repeat(chain, handed, offer, now),
+            false => replace(chain, handed, offer, now),
+        });
     }
     if presented == handed.successor.refresh.id {
         let former = remember(handed, chain.base, now);
         return Ok(grant(presented, Handed { successor: offer, former, successor_used: true }));
     }
     if handed.former.iter().any(|former| former.token == presented && recent(former.since)) {
-        return Ok(repeat(chain, handed, offer, now));
+        return Ok(match successor_lives {
+            true => repeat(chain, handed, offer, now),
+            false => replace(chain, handed, offer, now),
+        });
     }
     Err(Theft)
 }
@@ -125,6 +127,14 @@ fn repeat(chain: &Chain, handed: &Handed, offer: Pair, now: Timestamp) -> Grant 
     }
     let successor = Pair { refresh: handed.successor.refresh, access: offer.access };
     grant(chain.base, Handed { successor, ..handed.clone() })
+}
+
+/// A new successor of the same base. The access token of one that a rotating client left unused is not to be trusted.
+fn replace(chain: &Chain, handed: &Handed, offer: Pair, now: Timestamp) -> Grant {
+    let former = remember(handed, handed.successor.refresh.id, now);
+    let next = Handed { successor: offer, former, successor_used: handed.successor_used };
+    let replaced = handed.successor_used.then_some(handed.successor);
+    Grant { pair: offer, next: Some(Chain { base: chain.base, handed: Some(next) }), replaced }
 }
 
 fn remember(handed: &Handed, token: TokenId, now: Timestamp) -> Vec<Former> {

@@ -9,6 +9,7 @@ use super::*;
 mod adoption;
 mod feed;
 mod refresh;
+mod refresh_model;
 mod revocation;
 mod sessions;
 mod users;

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::refresh_model::{self as model, Subject};
 
 const GRACE: Duration = Duration::from_secs(10);
 const LIFETIME: Duration = Duration::from_secs(1800);
@@ -158,6 +159,37 @@ fn a_dead_access_token_is_not_handed_out_again() {
 }
 
 #[test]
+fn a_clock_that_stepped_back_does_not_stretch_the_grace() {
+    let mut client = Client::new();
+    assert_eq!(client.present(0, 60_000), Bought::Pair(1));
+    assert_eq!(client.present(0, 50_001), Bought::Pair(1), "clocks of replicas are never quite alike");
+    assert_eq!(client.present(0, 50_000), Bought::Pair(2), "base");
+    assert_eq!(client.present(2, 20_000), Bought::Pair(3));
+    assert_eq!(client.present(0, 10_000), Bought::Theft);
+}
+
+#[test]
+fn a_dead_successor_is_not_handed_out_again() {
+    let brief = |number, made: Timestamp| {
+        let mut pair = pair(number, made);
+        pair.refresh.expires_at = made.plus(Duration::from_secs(2));
+        pair.access.expires_at = pair.refresh.expires_at;
+        pair
+    };
+    let former = vec![Former { token: token(9), since: at(0) }];
+    let handed = Handed { successor: brief(1, at(0)), former, successor_used: false };
+    let chain = Chain { base: token(0), handed: Some(handed) };
+    for presented in [0, 9] {
+        let ask = |millis| {
+            let offer = brief(2, at(millis));
+            decide(&chain, token(presented), offer, at(millis), GRACE).unwrap().pair
+        };
+        assert_eq!(ask(1_999), brief(1, at(0)));
+        assert_eq!(ask(2_000), brief(2, at(2_000)));
+    }
+}
+
+#[test]
 fn without_grace_nothing_is_repeated() {
     let chain = Chain { base: token(0), handed: None };
     let Ok(Grant { next: Some(chain), .. }) = decide(&chain, token(0), pair(1, at(0)), at(0), Duration::ZERO)
@@ -168,83 +200,89 @@ fn without_grace_nothing_is_repeated() {
     assert!(matches!(again, Ok(Grant { pair: handed, .. }) if handed == pair(2, at(0))));
 }
 
-/// The rule of the module's head read aloud over the whole history of a session, with nothing summed up.
-#[derive(Default)]
-struct History {
-    made: Vec<(u8, u8, u64)>,
-    used: Vec<u8>,
-    retired: Vec<(u8, u64)>,
+/// The rule alone as those who play see it.
+#[derive(Clone)]
+struct Played {
+    chain: Chain,
+    ended: bool,
 }
 
-impl History {
-    fn base(&self) -> u8 {
-        self.used.last().copied().unwrap_or(0)
+impl Played {
+    fn new(first: TokenId) -> Self {
+        Self { chain: Chain { base: first, handed: None }, ended: false }
     }
+}
 
-    fn successor(&self) -> Option<(u8, u64)> {
-        let base = self.base();
-        self.made.iter().rev().find(|made| made.1 == base).map(|made| (made.0, made.2))
-    }
-
-    fn present(&mut self, presented: u8, number: u8, now: u64) -> Bought {
-        let grace = GRACE.as_millis() as u64;
-        let base = self.base();
-        let successor = self.successor();
-        if presented == base {
-            match successor {
-                Some((successor, made)) if now - made < grace => return Bought::Pair(successor),
-                Some((old, _)) => {
-                    self.retired.push((old, now));
-                    self.made.push((number, base, now));
-                    return match self.used.is_empty() {
-                        true => Bought::Pair(number),
-                        false => Bought::PairReplacing(number, old),
-                    };
-                }
-                None => {
-                    self.made.push((number, base, now));
-                    return Bought::Pair(number);
-                }
-            }
+impl Subject for Played {
+    fn present(&mut self, presented: TokenId, now: Timestamp) -> Option<model::Bought> {
+        let issue =
+            || IssuedToken { id: TokenId::random(), issued_at: now, expires_at: now.plus(model::GRACE * 6) };
+        let offer =
+            Pair { refresh: IssuedToken { expires_at: Timestamp::FOREVER, ..issue() }, access: issue() };
+        let granted = match self.ended {
+            true => Err(Theft),
+            false => decide(&self.chain, presented, offer, now, model::GRACE),
+        };
+        let Ok(Grant { pair, next, replaced }) = granted else {
+            self.ended = true;
+            return None;
+        };
+        if let Some(next) = next {
+            self.chain = next;
         }
-        let Some((successor, _)) = successor else { return Bought::Theft };
-        if presented == successor {
-            self.retired.push((base, now));
-            self.used.push(successor);
-            self.made.push((number, successor, now));
-            return Bought::Pair(number);
-        }
-        let remembered = self.retired.iter().rev().take(4);
-        match remembered.into_iter().any(|(token, since)| *token == presented && now - since < grace) {
-            true => Bought::Pair(successor),
-            false => Bought::Theft,
-        }
+        assert!(self.chain.handed.as_ref().is_some_and(|handed| handed.former.len() <= REMEMBERED));
+        let ids = |pair: Pair| (pair.refresh.id, pair.access.id);
+        Some(model::Bought { refresh: pair.refresh.id, access: pair.access.id, replaced: replaced.map(ids) })
     }
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
     #[test]
-    fn the_rule_agrees_with_the_contract_read_over_the_whole_history(
-        steps in prop::collection::vec((0_u8..6, prop_oneof![0_u64..3, 0_u64..4_000, 9_990_u64..10_010]), 1..60)
-    ) {
-        let mut client = Client::new();
-        let mut history = History::default();
-        let mut now = 0;
-        for (back, pause) in steps {
-            now += pause;
-            // Mostly tokens that were handed out lately, the first ones among them, and at times none of ours.
-            let presented = match back {
-                5 => 120,
-                back => client.offers.saturating_sub(back),
-            };
-            let expected = history.present(presented, client.offers + 1, now);
-            let bought = client.present(presented, now);
-            prop_assert_eq!(&bought, &expected);
-            let handed = client.chain.handed.as_ref();
-            prop_assert!(handed.is_none_or(|handed| handed.former.len() <= REMEMBERED));
-            if bought == Bought::Theft && presented != 120 {
-                break;
-            }
-        }
+    fn the_rule_does_what_the_contract_says(presentations in model::presentations()) {
+        model::obeys(&mut Played::new(token(0)), token(0), &presentations)?;
+    }
+
+    #[test]
+    fn no_honest_client_is_taken_for_a_thief(client in model::waves()) {
+        model::serves_the_honest(&mut Played::new(token(0)), token(0), &client)?;
+    }
+
+    #[test]
+    fn no_stolen_chain_lives_on_beside_an_honest_one(robbery in model::robberies()) {
+        model::sees_a_stolen_chain(&mut Played::new(token(0)), token(0), &robbery)?;
+    }
+
+    #[test]
+    fn one_chain_remains_whoever_came(presentations in model::presentations()) {
+        model::leaves_one_chain(&Played::new(token(0)), token(0), &presentations)?;
+    }
+}
+
+#[test]
+fn what_a_thief_bought_once_dies_when_the_client_comes() {
+    for before in 0..6 {
+        model::takes_back_what_was_bought_once(&mut Played::new(token(0)), token(0), before).unwrap();
+    }
+}
+
+/// What the contract accepts as unseen, so that nobody promises more.
+#[test]
+fn what_remains_unseen() {
+    let late = |step: u64| model::START.plus(model::GRACE * u32::try_from(step).unwrap());
+    // Two who never store successors.
+    let mut both = Played::new(token(0));
+    for step in 0..100 {
+        assert_eq!(both.present(token(0), late(step)).unwrap().replaced, None);
+    }
+    // Who comes within the grace after the client, each time.
+    let mut shadowed = Played::new(token(0));
+    let mut newest = token(0);
+    for step in 0..100 {
+        let client = shadowed.present(newest, late(step)).unwrap();
+        let just_within = late(step + 1).minus(Duration::from_millis(1));
+        assert_eq!(shadowed.present(newest, just_within), Some(client));
+        newest = client.refresh;
     }
 }

@@ -6,7 +6,7 @@ use super::{Sqlite, revoke, sessions, users};
 use crate::{
     clock::Timestamp,
     id::{SessionId, TokenId, UserId},
-    store::{Adoption, OpenSessionError, Opened, Revocation, Revoked},
+    store::{Adoption, OpenSessionError, Opened, Revocation, Revoked, StoreError},
 };
 
 impl Sqlite {
@@ -17,13 +17,35 @@ impl Sqlite {
     ) -> Result<Opened, OpenSessionError> {
         self.write(move |db| adopt(db, &adoption, now)).await
     }
+
+    pub(in crate::store) async fn adopted_session(
+        &self,
+        token: TokenId,
+        user: &UserId,
+    ) -> Result<Option<SessionId>, StoreError> {
+        let user = user.clone();
+        self.read(move |db| {
+            Ok(opened_by(db, token)?.filter(|(owner, _)| *owner == user).map(|(_, session)| session))
+        })
+        .await
+    }
+}
+
+/// The session that a token has opened, and whose it was.
+pub(super) fn opened_by(db: &Connection, token: TokenId) -> rusqlite::Result<Option<(UserId, SessionId)>> {
+    db.prepare_cached("SELECT user_id, session_id FROM adoptions WHERE token = ?1")?
+        .query_row([token], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
 }
 
 fn adopt(db: &Connection, adoption: &Adoption, now: Timestamp) -> Result<Opened, OpenSessionError> {
     let (user, new) = (&adoption.user, &adoption.session);
-    if let Some(session) = adopted_by(db, new.refresh, user)? {
+    match opened_by(db, new.refresh)? {
         // It may have ended since; the refresh that follows finds that out.
-        return Ok(Opened { session, revoked: Vec::new() });
+        Some((owner, session)) if owner == *user => return Ok(Opened { session, revoked: Vec::new() }),
+        // Whoever made both gave two tokens one `jti`; the later one is nobody's.
+        Some(_) => return Err(OpenSessionError::AccountChanged),
+        None => {}
     }
     let may = users::standing(db, user)?.is_some_and(|standing| !standing.disabled);
     if !may || is_revoked(db, adoption)? {
@@ -34,12 +56,6 @@ fn adopt(db: &Connection, adoption: &Adoption, now: Timestamp) -> Result<Opened,
     let until = new.refresh_expires_at.plus(Revocation::SLACK);
     db.prepare_cached(sql)?.execute(params![new.refresh, user, opened.session, until])?;
     Ok(opened)
-}
-
-fn adopted_by(db: &Connection, token: TokenId, user: &UserId) -> rusqlite::Result<Option<SessionId>> {
-    db.prepare_cached("SELECT session_id FROM adoptions WHERE token = ?1 AND user_id = ?2")?
-        .query_row(params![token, user], |row| row.get(0))
-        .optional()
 }
 
 /// Memory may lag behind the log, and a token must not outlive its revocation as a session.

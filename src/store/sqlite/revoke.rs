@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use super::{Sqlite, session_row, sessions, users, values};
+use super::{Sqlite, adopt, session_row, sessions, users, values};
 use crate::{
     clock::Timestamp,
     id::{SessionId, TokenId, UserId},
@@ -36,7 +36,14 @@ impl Sqlite {
         expires_at: Timestamp,
     ) -> Result<Vec<Revocation>, StoreError> {
         let until = expires_at.plus(Revocation::SLACK);
-        self.write(move |db| Ok(vec![append(db, Revoked::Token(token), until)?])).await
+        self.write(move |db| {
+            let mut revoked = vec![append(db, Revoked::Token(token), until)?];
+            if let Some((_, session)) = adopt::opened_by(db, token)? {
+                revoked.extend(end_session(db, session, None)?);
+            }
+            Ok(revoked)
+        })
+        .await
     }
 
     pub(in crate::store) async fn change_password(

@@ -103,6 +103,41 @@ fn a_backend_that_shares_the_secret_is_understood() {
 }
 
 #[test]
+fn clocks_may_differ_by_seconds_and_a_session_needs_none() {
+    let with = |rest: &str| format!(r#"{{"token_type":"access","user_id":"7","exp":1700000060{rest}}}"#);
+    assert!(check(HEADER, &with(r#","iat":1700000010"#)).is_ok());
+    let session = r#","sid":"00000000000000000000000000000002""#;
+    assert!(check(HEADER, &with(&format!(r#","iat":1700003600{session}"#))).is_ok());
+    assert!(check(HEADER, &with(&format!(r#","nbf":1700000001{session}"#))).is_err());
+}
+
+#[test]
+fn a_token_is_known_by_its_jti_or_by_what_was_signed() {
+    let id = |rest: &str| {
+        let payload = format!(r#"{{"token_type":"refresh","user_id":"7","exp":1700000060{rest}}}"#);
+        check(HEADER, &payload).unwrap().token
+    };
+    let digits = "0123456789abcdef0123456789abcdef";
+    assert_eq!(id(&format!(r#","jti":"{digits}""#)).to_string(), digits);
+    let uuid = r#","jti":"01234567-89ab-cdef-0123-456789abcdef""#;
+    let spellings = [
+        format!(r#","jti":"{digits}""#),
+        format!(r#","jti":"{}""#, digits.to_uppercase()),
+        uuid.to_owned(),
+        String::new(),
+        r#","jti":"""#.to_owned(),
+        r#","jti":"","iat":1700000000"#.to_owned(),
+    ];
+    for (index, one) in spellings.iter().enumerate() {
+        for other in &spellings[..index] {
+            assert_ne!(id(one), id(other), "{one} and {other}");
+        }
+    }
+    // The same name, however the rest of the token looks.
+    assert_eq!(id(uuid), id(&format!(r#"{uuid},"x":1"#)));
+}
+
+#[test]
 fn a_header_that_says_otherwise_is_refused() {
     for header in [
         r#"{"alg":"none"}"#,
@@ -149,7 +184,7 @@ fn claims_that_are_not_exactly_right_are_refused() {
         r#"{"token_type":"access","user_id":"7","exp":1700001801}"#,
         r#"{"token_type":"access","user_id":"7","iat":1699999000,"exp":1700000801}"#,
         r#"{"token_type":"access","user_id":"7","exp":1700000060,"nbf":1700000001}"#,
-        r#"{"token_type":"access","user_id":"7","exp":1700000060,"iat":1700000001}"#,
+        r#"{"token_type":"access","user_id":"7","exp":1700000060,"iat":1700000011}"#,
         r#"{"token_type":"access","user_id":"7","exp":1700000060,"iat":"x"}"#,
         // Others.
         r#"{"token_type":"access","user_id":"7","exp":1700000060,"jti":7}"#,
