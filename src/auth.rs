@@ -12,6 +12,7 @@ mod refresh;
 mod register;
 mod release;
 mod service;
+mod sessions;
 mod settings;
 mod subprotocol;
 mod throttle;

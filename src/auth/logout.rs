@@ -57,7 +57,7 @@ impl Inner {
     }
 
     /// Ends what a token stands for: its session, or itself where it names none.
-    async fn end(&self, token: &Verified, now: Timestamp) -> Result<(), Rejection> {
+    pub(super) async fn end(&self, token: &Verified, now: Timestamp) -> Result<(), Rejection> {
         // However the lifetimes were when it was made: an entry must outlive the token that was shown.
         let expires_at = Timestamp::from_seconds(token.expires_at).plus(self.tokens.leeway);
         let until = self.latest_expiry(now).max(expires_at);
@@ -75,7 +75,7 @@ impl Inner {
 
     /// Applies what the store has committed. What it could not commit is refused by this process all the same,
     /// and answered as the failure it is.
-    fn committed(
+    pub(super) fn committed(
         &self,
         revoked: Result<Vec<Revocation>, StoreError>,
         wanted: Revoked,

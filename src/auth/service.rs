@@ -85,7 +85,9 @@ impl AuthService {
             Operation::ChangePassword { bearer, current, new } => {
                 inner.change_password(&bearer, current, new, &caller).await
             }
+            Operation::EndSession { bearer, session } => inner.end_session(&bearer, session).await,
             Operation::Identify { bearer } => inner.identify(&bearer).await,
+            Operation::ListSessions { bearer } => inner.list_sessions(&bearer).await,
             Operation::Login(credentials) => inner.login(credentials, &caller).await,
             Operation::Logout { bearer, refresh } => inner.logout(bearer.as_ref(), refresh.as_ref()).await,
             Operation::LogoutAll { bearer } => inner.logout_all(&bearer).await,
