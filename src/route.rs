@@ -6,6 +6,7 @@
 //! Never here: tokens, headers other than the host, anything asynchronous.
 
 mod cors;
+mod endpoints;
 mod group;
 mod host;
 mod host_set;

@@ -197,6 +197,19 @@ impl Store {
         }
     }
 
+    /// At most `limit` living sessions of all users behind `after`, in the order of their ids, which is nearly that in
+    /// which they were opened; each with whose it is.
+    pub async fn sessions(
+        &self,
+        after: Option<SessionId>,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(UserId, Session)>, StoreError> {
+        match self {
+            Self::Sqlite(db) => db.sessions(after, now, limit).await,
+        }
+    }
+
     /// Takes a refresh token's successor out of its session, in one atomic step. The caller has checked the token
     /// itself, its expiry included.
     ///

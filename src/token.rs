@@ -5,6 +5,7 @@
 //! Never here: revocation, sessions, users, the wall clock.
 
 mod claim;
+mod fault;
 mod key;
 mod mint;
 mod profile;
@@ -13,8 +14,9 @@ mod settings;
 mod verify;
 
 pub use claim::{ClaimValue, TokenKind, Verified};
+pub use fault::{TokenFault, TokenStep};
 pub use key::KeyRing;
 pub use mint::NewToken;
 pub use profile::Profile;
 pub use settings::{ClaimSettings, KeySettings, Settings};
-pub use verify::{TokenError, end, verify};
+pub use verify::{TokenError, end, examine, verify};

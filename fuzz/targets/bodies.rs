@@ -18,7 +18,7 @@ fuzz_target!(|input: (u8, &[u8], &[u8])| {
         headers.insert(header::AUTHORIZATION, value);
     }
     for endpoint in Endpoint::ALL {
-        if let Err(error) = dialect::decode(endpoint, &headers, body) {
+        if let Err(error) = dialect::decode(endpoint, "/sessions/x", &headers, body) {
             let answer = dialect::undecodable(&error);
             assert!(answer.status().is_client_error());
         }

@@ -78,7 +78,7 @@ impl Inner {
     }
 
     /// Ends what a token stands for: its session, or itself where it names none.
-    async fn end(&self, token: &Verified, now: Timestamp) -> Result<(), Rejection> {
+    pub(super) async fn end(&self, token: &Verified, now: Timestamp) -> Result<(), Rejection> {
         // However the lifetimes were when it was made: an entry must outlive the token that was shown.
         let expires_at = Timestamp::from_seconds(token.expires_at).plus(self.tokens.leeway);
         let until = self.latest_expiry(now).max(expires_at);
@@ -95,8 +95,8 @@ impl Inner {
     }
 
     /// Applies what the store has committed. What it could not commit is refused by this process all the same,
-    /// and answered as the failure it is.
-    fn committed(
+    /// and answered as the failure it is. So is what somebody else has ended already: their word may be on its way here.
+    pub(super) fn committed(
         &self,
         revoked: Result<Vec<Revocation>, StoreError>,
         wanted: Revoked,
@@ -105,6 +105,9 @@ impl Inner {
         match revoked {
             Ok(revoked) => {
                 self.apply(&revoked);
+                if revoked.is_empty() {
+                    self.revocations().apply_local(&wanted, until);
+                }
                 Ok(())
             }
             Err(error) => {

@@ -1,7 +1,11 @@
 use std::{net::IpAddr, time::Duration};
 
 use super::authenticate::TokenRefusal;
-use crate::{id::UserId, secret::SecretText, store::User};
+use crate::{
+    id::{SessionId, UserId},
+    secret::SecretText,
+    store::{Session, User},
+};
 
 /// What a client may ask of us, in no one's wire format.
 #[derive(Debug)]
@@ -15,8 +19,20 @@ pub enum Operation {
         /// The password to be.
         new: SecretText,
     },
+    /// The end of one session of the bearer's.
+    EndSession {
+        /// The access token.
+        bearer: SecretText,
+        /// The session; `None` where what was named can be none.
+        session: Option<SessionId>,
+    },
     /// Who is the bearer?
     Identify {
+        /// The access token.
+        bearer: SecretText,
+    },
+    /// Which sessions does the bearer have?
+    ListSessions {
         /// The access token.
         bearer: SecretText,
     },
@@ -99,6 +115,15 @@ pub enum Outcome {
     Refreshed(UserId, TokenPair),
     /// An account and a session began.
     Registered(User, TokenPair),
+    /// These sessions are alive.
+    Sessions {
+        /// Whose they are.
+        user: UserId,
+        /// The last refreshed first.
+        sessions: Vec<Session>,
+        /// The session of the token that asked, where it has one.
+        current: Option<SessionId>,
+    },
     /// This is the bearer.
     User(User),
     /// The token is good, and this user's.
@@ -113,6 +138,7 @@ impl Outcome {
             Self::LoggedOut(user)
             | Self::PasswordChanged(user, _)
             | Self::Refreshed(user, _)
+            | Self::Sessions { user, .. }
             | Self::Valid(user) => user,
         }
     }
@@ -142,6 +168,9 @@ pub enum Rejection {
     /// Strangers may not open accounts.
     #[error("registration is closed")]
     RegistrationClosed,
+    /// The user has no such session.
+    #[error("the user has no such session")]
+    SessionUnknown,
     /// Tokens cannot be signed.
     #[error("tokens cannot be signed")]
     SigningFailed,

@@ -17,7 +17,7 @@ use crate::{
     password::{PasswordError, Passwords},
     revocation::RevocationList,
     secret::{ExposeSecret, SecretText},
-    store::{IssuedToken, NewSession, Revocation, Store, StoreError, User},
+    store::{IssuedToken, NewSession, Revocation, Revoked, Store, StoreError, User},
     token::{self, ClaimValue, KeyRing, NewToken, Profile, TokenKind, Verified},
 };
 
@@ -74,6 +74,10 @@ impl AuthService {
         }))
     }
 
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     /// Does what was asked.
     ///
     /// # Errors
@@ -85,7 +89,9 @@ impl AuthService {
             Operation::ChangePassword { bearer, current, new } => {
                 inner.change_password(&bearer, current, new, &caller).await
             }
+            Operation::EndSession { bearer, session } => inner.end_session(&bearer, session).await,
             Operation::Identify { bearer } => inner.identify(&bearer).await,
+            Operation::ListSessions { bearer } => inner.list_sessions(&bearer).await,
             Operation::Login(credentials) => inner.login(credentials, &caller).await,
             Operation::Logout { bearer, refresh } => inner.logout(bearer.as_ref(), refresh.as_ref()).await,
             Operation::LogoutAll { bearer } => inner.logout_all(&bearer).await,
@@ -199,11 +205,8 @@ impl Inner {
         }
     }
 
-    /// The latest that a token which exists now can be taken, for those that no session bounds.
     pub(super) fn latest_expiry(&self, now: Timestamp) -> Timestamp {
-        let longest =
-            self.tokens.session_lifetime.max(self.tokens.refresh_lifetime).max(self.tokens.access_lifetime);
-        now.plus(longest).plus(self.tokens.leeway)
+        latest_expiry(&self.tokens, now)
     }
 
     pub(super) fn keys(&self) -> &KeyRing {
@@ -239,6 +242,15 @@ impl Inner {
         self.metrics.throttled.increment();
         Rejection::Throttled { retry_after }
     }
+}
+
+/// The latest that a token which is revoked `now` can be taken, for those that no session bounds.
+///
+/// A backend's may be dated a little later and still be meant, may live its lifetime and the leeway, and is taken for
+/// the leeway longer: any gateway's, so the largest there is.
+pub fn latest_expiry(tokens: &token::Settings, now: Timestamp) -> Timestamp {
+    let longest = tokens.session_lifetime.max(tokens.refresh_lifetime).max(tokens.access_lifetime);
+    now.plus(longest).plus(Revoked::CLOCK_TOLERANCE).plus(Revocation::SLACK).plus(Revocation::SLACK)
 }
 
 /// The first tokens of a session.

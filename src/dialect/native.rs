@@ -10,13 +10,14 @@ use http::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    endpoint::Endpoint,
+    endpoint::{self, Endpoint},
     fields::{Fields, WireError},
 };
 use crate::{
     auth::{BearerToken, Credentials, Operation, Outcome, Registration, Rejection, TokenPair, TokenRefusal},
+    id::SessionId,
     secret::{ExposeSecret, SecretText},
-    store::User,
+    store::{Session, User},
     token::{Profile, Settings},
 };
 
@@ -58,14 +59,19 @@ impl From<TokenRefusal> for DecodeError {
     }
 }
 
-/// Reads a request into an operation.
+/// Reads a request into an operation. `path` has been found to lead to the endpoint.
 ///
 /// `Authorization` is looked at only where an endpoint asks for a Bearer: a stale token in a client's default
 /// headers must not keep its user from logging in.
 ///
 /// # Errors
 /// Why the request is no operation: [`undecodable`] words it.
-pub fn decode(endpoint: Endpoint, headers: &HeaderMap, body: &[u8]) -> Result<Operation, DecodeError> {
+pub fn decode(
+    endpoint: Endpoint,
+    path: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Operation, DecodeError> {
     let bearer =
         || BearerToken::from_headers(headers, "Bearer").map(|token| SecretText::from(token.as_str()));
     let fields = || {
@@ -110,6 +116,11 @@ pub fn decode(endpoint: Endpoint, headers: &HeaderMap, body: &[u8]) -> Result<Op
                 password: fields.text("password", faults),
             })
         })?,
+        Endpoint::Session => Operation::EndSession {
+            bearer: bearer()?,
+            session: SessionId::from_claim(endpoint::parameter(path)),
+        },
+        Endpoint::Sessions => Operation::ListSessions { bearer: bearer()? },
         Endpoint::Verify => {
             read(fields()?, |fields, faults| Operation::Verify { token: fields.text("token", faults) })?
         }
@@ -140,6 +151,11 @@ pub fn encode(outcome: &Outcome) -> Response<Bytes> {
             &json!({"access": pair.access, "refresh": pair.refresh, "message": "Token refreshed successfully"}),
         ),
         Outcome::Registered(user, pair) => answer(StatusCode::CREATED, &with_user(user, pair)),
+        Outcome::Sessions { sessions, current, .. } => {
+            let sessions: Vec<Value> =
+                sessions.iter().map(|one| session(one, Some(one.id) == *current)).collect();
+            answer(StatusCode::OK, &json!({"sessions": sessions}))
+        }
         Outcome::User(user) => answer(StatusCode::OK, &json!({"user": record(user)})),
         Outcome::Valid(_) => answer(StatusCode::OK, &json!({"valid": true, "message": "Token is valid"})),
     }
@@ -165,6 +181,7 @@ pub fn reject(rejection: &Rejection) -> Response<Bytes> {
             &json!({"detail": "Invalid or expired refresh token", "error": "Token is invalid or expired"}),
         ),
         Rejection::RegistrationClosed => detail(StatusCode::FORBIDDEN, "Registration is closed."),
+        Rejection::SessionUnknown => detail(StatusCode::NOT_FOUND, "Not found."),
         Rejection::SigningFailed => detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal error."),
         Rejection::StoreFull => detail(StatusCode::INSUFFICIENT_STORAGE, "The server is out of storage."),
         Rejection::StoreUnavailable => retry(
@@ -261,6 +278,18 @@ fn record(user: &User) -> Value {
         "username": user.username,
         "email": user.email,
         "created_at": user.created_at.to_string(),
+    })
+}
+
+fn session(session: &Session, current: bool) -> Value {
+    json!({
+        "id": session.id.to_string(),
+        "created_at": session.opened_at.to_string(),
+        "refreshed_at": session.refreshed_at.to_string(),
+        "expires_at": session.ends_at.to_string(),
+        "address": session.address.map(|address| address.to_string()),
+        "agent": session.agent,
+        "current": current,
     })
 }
 

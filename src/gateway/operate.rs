@@ -49,7 +49,7 @@ impl Worker {
             }
         };
         trail.received = body.len() as u64;
-        let operation = match dialect::decode(endpoint, &head.headers, &body) {
+        let operation = match dialect::decode(endpoint, head.uri.path(), &head.headers, &body) {
             Ok(operation) => operation,
             Err(error) => return dialect::undecodable(&error),
         };

@@ -4,6 +4,7 @@ use http::{HeaderValue, Method};
 
 use super::{
     Cors, HostPattern, Opened, PathPattern, Route,
+    endpoints::{Call, Endpoints},
     group::{self, Group},
     hosts::{Hosts, Matches},
     opened,
@@ -19,7 +20,7 @@ pub struct RouteTable {
     routes: Vec<Route>,
     groups: Vec<Group>,
     /// On any host, before any route.
-    endpoints: PathMap<Endpoint>,
+    endpoints: Endpoints,
     /// The values are indices into `groups`.
     hosts: Hosts<PathMap<usize>>,
     /// Whether some pattern itself has capitals or a trailing slash.
@@ -31,17 +32,11 @@ pub struct RouteTable {
 
 impl RouteTable {
     /// A table of `routes`, whose order does not count, and of `endpoints`, each with its full path without
-    /// trailing slash, as in `/api/auth/login`.
+    /// trailing slash and parameter, as in `/api/auth/login`.
     ///
     /// Fails with every [`Tie`] between two routes.
     pub fn new(routes: Vec<Route>, endpoints: Vec<(String, Endpoint)>) -> Result<Self, Vec<Tie>> {
-        let mut endpoint_paths = PathMap::new();
-        for (path, endpoint) in endpoints {
-            let with_slash = format!("{path}/");
-            endpoint_paths.insert(&PathPattern::Exact(path), endpoint);
-            endpoint_paths.insert(&PathPattern::Exact(with_slash), endpoint);
-        }
-
+        let endpoints = Endpoints::new(endpoints);
         let members = members(&routes)?;
         let mut any = PathMap::new();
         let mut named: BTreeMap<HostPattern, PathMap<usize>> = BTreeMap::new();
@@ -55,21 +50,13 @@ impl RouteTable {
             paths.insert(&first.path, groups.len());
             groups.push(Group::new(indices, &routes));
         }
-        let has_loose_patterns = endpoint_paths.has_loose_patterns()
+        let has_loose_patterns = endpoints.has_loose_patterns()
             || any.has_loose_patterns()
             || named.values().any(PathMap::has_loose_patterns);
         let hosts = Hosts::new(any, named);
         let methods_decide = routes.iter().map(|route| methods_decide(route, &routes)).collect();
         let has_cors = routes.iter().any(|route| route.cors.is_some());
-        Ok(Self {
-            routes,
-            groups,
-            endpoints: endpoint_paths,
-            hosts,
-            has_loose_patterns,
-            methods_decide,
-            has_cors,
-        })
+        Ok(Self { routes, groups, endpoints, hosts, has_loose_patterns, methods_decide, has_cors })
     }
 
     /// Which route or endpoint a request takes.
@@ -80,28 +67,23 @@ impl RouteTable {
         let hosts = self.hosts.find(host).ok_or(Refusal::HostMalformed)?;
         let sent = path;
         let path = RawPath::parse(sent)?;
-        let goal = self.goal(&hosts, path.plain(), PathMap::find, PathMap::find);
-        let loosely =
-            |reading: &[u8]| self.goal(&hosts, reading, PathMap::find_loosely, PathMap::find_loosely) == goal;
+        let goal = self.goal(&hosts, path.plain());
+        let loosely = |reading: &[u8]| is_loosely(self.goal_loosely(&hosts, reading), goal);
         // Where no letter case and no slash could make a difference, the second look-up is spared.
         if (self.has_loose_patterns || path.is_loose()) && !loosely(path.plain()) {
             return Err(Refusal::PathAmbiguous);
         }
-        path.other_readings(|reading| {
-            self.goal(&hosts, reading, PathMap::find, PathMap::find) == goal && loosely(reading)
-        })?;
+        path.other_readings(|reading| self.goal(&hosts, reading) == goal && loosely(reading))?;
         match goal {
             None => Err(Refusal::NotFound),
-            Some(Goal::Endpoint(endpoint)) => answers(endpoint, method),
+            Some(Goal::Endpoint(call)) => answers(call.endpoint, method),
             Some(Goal::Group(group)) => {
                 let group = self.groups.get(group).ok_or(Refusal::NotFound)?;
                 let found = group.route(method, &self.routes);
                 let (index, route) =
                     found.map_err(|allow| Refusal::MethodNotAllowed { allow: allow.clone() })?;
                 if let Some(prefix) = &route.strip_prefix {
-                    prefix.check(sent, |reading| {
-                        self.goal(&hosts, reading, PathMap::find, PathMap::find) == goal && loosely(reading)
-                    })?;
+                    prefix.check(sent, |reading| self.goal(&hosts, reading) == goal && loosely(reading))?;
                 }
                 Ok(Found::Route { index, route })
             }
@@ -111,7 +93,7 @@ impl RouteTable {
     /// Whose the path is byte for byte, whatever else it may be read as: who speaks where a request is refused.
     pub fn owner(&self, host: &str, path: &str) -> Option<Owner<'_>> {
         let hosts = self.hosts.find(host)?;
-        match self.goal(&hosts, path.as_bytes(), PathMap::find, PathMap::find)? {
+        match self.goal(&hosts, path.as_bytes())? {
             Goal::Endpoint(_) => Some(Owner::Endpoints),
             Goal::Group(group) => self.groups.get(group).map(|group| Owner::Routes(group.cors(&self.routes))),
         }
@@ -138,15 +120,14 @@ impl RouteTable {
         opened::opened(&self.routes)
     }
 
-    fn goal(
-        &self,
-        hosts: &Matches<'_, PathMap<usize>>,
-        path: &[u8],
-        endpoint: impl Fn(&PathMap<Endpoint>, &[u8]) -> Option<Endpoint>,
-        group: impl Fn(&PathMap<usize>, &[u8]) -> Option<usize>,
-    ) -> Option<Goal> {
-        let of_endpoint = endpoint(&self.endpoints, path).map(Goal::Endpoint);
-        of_endpoint.or_else(|| hosts.clone().find_map(|paths| group(paths, path)).map(Goal::Group))
+    fn goal<'p>(&self, hosts: &Matches<'_, PathMap<usize>>, path: &'p [u8]) -> Option<Goal<'p>> {
+        let of_endpoint = self.endpoints.find(path).map(Goal::Endpoint);
+        of_endpoint.or_else(|| hosts.clone().find_map(|paths| paths.find(path)).map(Goal::Group))
+    }
+
+    fn goal_loosely<'p>(&self, hosts: &Matches<'_, PathMap<usize>>, path: &'p [u8]) -> Option<Goal<'p>> {
+        let of_endpoint = self.endpoints.find_loosely(path).map(Goal::Endpoint);
+        of_endpoint.or_else(|| hosts.clone().find_map(|paths| paths.find_loosely(path)).map(Goal::Group))
     }
 }
 
@@ -210,8 +191,8 @@ pub struct Tie {
 /// What one reading of a path finds. Routes that differ in their methods alone are one goal: it is the same for
 /// every method whether a path is ambiguous.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Goal {
-    Endpoint(Endpoint),
+enum Goal<'p> {
+    Endpoint(Call<'p>),
     Group(usize),
 }
 
@@ -239,6 +220,14 @@ fn members(routes: &[Route]) -> Result<HashMap<Place, Vec<usize>>, Vec<Tie>> {
     ties.sort_unstable();
     ties.dedup();
     if ties.is_empty() { Ok(members) } else { Err(ties) }
+}
+
+/// Whether a backend that ignores case and a trailing slash, and finds `loose`, is where the plain bytes lead.
+fn is_loosely(loose: Option<Goal<'_>>, plain: Option<Goal<'_>>) -> bool {
+    match (loose, plain) {
+        (Some(Goal::Endpoint(loose)), Some(Goal::Endpoint(plain))) => loose.is_loosely(plain),
+        (loose, plain) => loose == plain,
+    }
 }
 
 fn methods_decide(route: &Route, routes: &[Route]) -> bool {

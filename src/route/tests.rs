@@ -37,7 +37,23 @@ fn table(routes: &[(&str, &str)]) -> RouteTable {
 
 /// In one word: the route's name, `POST` endpoint, or the refusal.
 fn outcome(table: &RouteTable, host: &str, path: &str) -> String {
-    match table.find(host, path, &Method::POST) {
+    outcome_of(table, host, path, &Method::POST)
+}
+
+/// As [`outcome`], with whatever method the path's endpoint has, and with its parameter.
+fn goal(table: &RouteTable, host: &str, path: &str) -> String {
+    let of = |method| outcome_of(table, host, path, &method);
+    match of(Method::DELETE) {
+        session if session == "Session" => {
+            format!("Session {}", path.trim_end_matches('/').rsplit('/').next().unwrap())
+        }
+        other if other != "method" => other,
+        _ => Some(of(Method::GET)).filter(|other| other != "method").unwrap_or_else(|| of(Method::POST)),
+    }
+}
+
+fn outcome_of(table: &RouteTable, host: &str, path: &str, method: &Method) -> String {
+    match table.find(host, path, method) {
         Ok(Found::Endpoint(endpoint)) => format!("{endpoint:?}"),
         Ok(Found::Route { index, route }) => {
             assert_eq!(table.routes().get(index), Some(route));
@@ -337,6 +353,8 @@ fn auth_endpoints_come_before_routes_on_any_host() {
             ("/api/auth/login;x", "ambiguous"),
             ("/api/auth/logi%6e", "ambiguous"),
             ("/x/../api/auth/login", "ambiguous"),
+            ("/api/auth/sessions/x/y", "app.example.com/api/auth/*"),
+            ("/api/auth/sessionsx", "app.example.com/api/auth/*"),
         ],
     );
     assert_eq!(outcome(&routes, "other", "/api/auth/login"), "Login");
@@ -344,6 +362,37 @@ fn auth_endpoints_come_before_routes_on_any_host() {
     assert_eq!(me(Method::GET), Ok(Found::Endpoint(Endpoint::Me)));
     assert_eq!(me(Method::HEAD), Ok(Found::Endpoint(Endpoint::Me)));
     assert_eq!(me(Method::POST), Err(Refusal::MethodNotAllowed { allow: "GET, HEAD".parse().unwrap() }));
+    for path in ["/api/auth/sessions/a0", "/api/auth/sessions/a0/", "/api/auth/sessions/no-id"] {
+        assert_eq!(routes.find("", path, &Method::DELETE), Ok(Found::Endpoint(Endpoint::Session)), "{path}");
+        assert_eq!(
+            routes.find("", path, &Method::GET),
+            Err(Refusal::MethodNotAllowed { allow: "DELETE".parse().unwrap() })
+        );
+    }
+    // Another session's, the list's, or a route's path to somebody.
+    for parameter in [
+        "A0",
+        "a%30",
+        "a0;x",
+        "a0%2f",
+        "a0//",
+        "a0/.",
+        ".",
+        "..",
+        "%2e",
+        "x/../a0",
+        "/a0",
+        "a0.",
+        "a0%20",
+        "a0%3fx",
+        "a%2561",
+        "%C3%A0/..",
+        "a0%5cx",
+        "a0%23",
+    ] {
+        let path = format!("/api/auth/sessions/{parameter}");
+        assert_eq!(routes.find("", &path, &Method::DELETE), Err(Refusal::PathAmbiguous), "{path}");
+    }
     assert_eq!(
         routes.find("", "/api/auth/login", &Method::GET),
         Err(Refusal::MethodNotAllowed { allow: "POST".parse().unwrap() })
@@ -584,6 +633,9 @@ fn spelling() -> impl Strategy<Value = &'static str> {
         "auth",
         "login",
         "/api/auth/login",
+        "sessions",
+        "/api/auth/sessions",
+        "/api/auth/sessions/a",
     ])
 }
 
@@ -625,14 +677,13 @@ proptest! {
         deeds in prop::collection::vec(lenient::deed(), 0..7),
     ) {
         let layout = LAYOUTS[layout];
-        let found = outcome(&table(layout), "a.b", &path);
+        let found = goal(&table(layout), "a.b", &path);
         if found != "ambiguous" && found != "malformed" {
             let read = lenient::read(path.as_bytes(), &deeds);
             prop_assert!(!read.climbed, "{path} {deeds:?}");
             for ignores_case in [false, true] {
                 let theirs = lenient::find(layout, &read.path, ignores_case, read.ignores_slash);
-                let ours = if found == "method" { "Me" } else { &found };
-                prop_assert_eq!(ours, theirs, "{} {:?} {}", path, deeds, read.path.escape_ascii());
+                prop_assert_eq!(&found, theirs, "{} {:?} {}", path, deeds, read.path.escape_ascii());
             }
         }
     }

@@ -8,6 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
     claim::{TokenKind, Verified},
+    fault::TokenFault,
     key::{Key, KeyRing},
     profile::Profile,
     read::{self, RawClaims, UserClaim},
@@ -28,6 +29,28 @@ pub enum TokenError {
     Invalid,
 }
 
+impl From<TokenFault> for TokenError {
+    fn from(fault: TokenFault) -> Self {
+        match fault {
+            TokenFault::Expired => Self::Expired,
+            TokenFault::Algorithm
+            | TokenFault::Audience
+            | TokenFault::Claims
+            | TokenFault::Extension
+            | TokenFault::Form
+            | TokenFault::Header
+            | TokenFault::Issuer
+            | TokenFault::Kind
+            | TokenFault::Lifetime
+            | TokenFault::NoExpiry
+            | TokenFault::NotYet
+            | TokenFault::Session
+            | TokenFault::Signature
+            | TokenFault::User => Self::Invalid,
+        }
+    }
+}
+
 /// Checks all of a token that can be known from the token itself: form, signature, kind, issuer, audience,
 /// user and times. Revocation is asked elsewhere.
 ///
@@ -41,24 +64,37 @@ pub fn verify(
     profile: &Profile,
     now: Timestamp,
 ) -> Result<Verified, TokenError> {
+    examine(token, keys, profile, now).map_err(TokenError::from)
+}
+
+/// As [`verify`], for an operator who wants to know what is wrong.
+///
+/// # Errors
+/// The first fault, in the order of [`TokenStep`].
+pub fn examine(
+    token: &str,
+    keys: &KeyRing,
+    profile: &Profile,
+    now: Timestamp,
+) -> Result<Verified, TokenFault> {
     if token.len() > MAX_LEN {
-        return Err(TokenError::Invalid);
+        return Err(TokenFault::Form);
     }
-    let (signing_input, signature) = token.rsplit_once('.').ok_or(TokenError::Invalid)?;
-    let (header, payload) = signing_input.split_once('.').ok_or(TokenError::Invalid)?;
+    let (signing_input, signature) = token.rsplit_once('.').ok_or(TokenFault::Form)?;
+    let (header, payload) = signing_input.split_once('.').ok_or(TokenFault::Form)?;
     check_signature(header, signing_input, signature, keys)?;
 
     // Most payloads fit the stack; a longer one is rare enough to allocate.
     let mut on_stack = [0; 1024];
     let on_heap;
     let json = if payload.len() <= on_stack.len() {
-        let len = URL_SAFE_NO_PAD.decode_slice(payload, &mut on_stack).map_err(|_| TokenError::Invalid)?;
+        let len = URL_SAFE_NO_PAD.decode_slice(payload, &mut on_stack).map_err(|_| TokenFault::Claims)?;
         on_stack.get(..len).unwrap_or_default()
     } else {
-        on_heap = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Invalid)?;
+        on_heap = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenFault::Claims)?;
         &on_heap
     };
-    let claims = read::claims(json, profile).map_err(|_| TokenError::Invalid)?;
+    let claims = read::claims(json, profile).map_err(|_| TokenFault::Claims)?;
     check_claims(claims, signing_input, profile, now)
 }
 
@@ -85,36 +121,39 @@ fn check_signature(
     signing_input: &str,
     signature: &str,
     keys: &KeyRing,
-) -> Result<(), TokenError> {
+) -> Result<(), TokenFault> {
     if signature.len() != SIGNATURE_LEN {
-        return Err(TokenError::Invalid);
+        return Err(TokenFault::Signature);
     }
     let mut bytes = [0; 32];
     // The engine refuses padding and stray bits, so that one signature has one spelling.
     match URL_SAFE_NO_PAD.decode_slice(signature, &mut bytes) {
         Ok(32) => {}
-        _ => return Err(TokenError::Invalid),
+        _ => return Err(TokenFault::Signature),
     }
     let signed = |key: &Key| key.signed(signing_input.as_bytes(), &bytes);
 
     if let Some(key) = keys.by_header(header) {
-        return signed(key).then_some(()).ok_or(TokenError::Invalid);
+        return signed(key).then_some(()).ok_or(TokenFault::Signature);
     }
     // What PyJWT and SimpleJWT write: spares the tokens of a backend that shares our secret the reading of JSON.
     if header == PLAIN_HEADER {
-        return keys.iter().any(signed).then_some(()).ok_or(TokenError::Invalid);
+        return keys.iter().any(signed).then_some(()).ok_or(TokenFault::Signature);
     }
-    let json = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::Invalid)?;
-    let header = read::header(&json).map_err(|_| TokenError::Invalid)?;
-    if header.has_extensions || header.alg.as_deref() != Some(Key::ALGORITHM) {
-        return Err(TokenError::Invalid);
+    let json = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenFault::Header)?;
+    let header = read::header(&json).map_err(|_| TokenFault::Header)?;
+    if header.has_extensions {
+        return Err(TokenFault::Extension);
+    }
+    if header.alg.as_deref() != Some(Key::ALGORITHM) {
+        return Err(TokenFault::Algorithm);
     }
     let known = match header.kid.as_deref().and_then(|id| keys.by_id(id)) {
         Some(key) => signed(key),
         // A backend that shares our secret names no key of ours.
         None => keys.iter().any(signed),
     };
-    known.then_some(()).ok_or(TokenError::Invalid)
+    known.then_some(()).ok_or(TokenFault::Signature)
 }
 
 fn check_claims(
@@ -122,45 +161,45 @@ fn check_claims(
     signing_input: &str,
     profile: &Profile,
     now: Timestamp,
-) -> Result<Verified, TokenError> {
+) -> Result<Verified, TokenFault> {
     let kind = match claims.kind.as_deref() {
         Some(kind) if kind == profile.access_kind => TokenKind::Access,
         Some(kind) if kind == profile.refresh_kind => TokenKind::Refresh,
-        _ => return Err(TokenError::Invalid),
+        _ => return Err(TokenFault::Kind),
     };
     let user: UserId = match &claims.user {
-        Some(UserClaim::Text(text)) => text.parse().map_err(|_| TokenError::Invalid)?,
-        Some(UserClaim::Number(number)) => number.to_string().parse().map_err(|_| TokenError::Invalid)?,
-        None => return Err(TokenError::Invalid),
+        Some(UserClaim::Text(text)) => text.parse().map_err(|_| TokenFault::User)?,
+        Some(UserClaim::Number(number)) => number.to_string().parse().map_err(|_| TokenFault::User)?,
+        None => return Err(TokenFault::User),
     };
     if claims.iss.as_deref() != profile.issuer.as_deref() && profile.issuer.is_some() {
-        return Err(TokenError::Invalid);
+        return Err(TokenFault::Issuer);
     }
     let meant_for_us = match &claims.aud {
         Some(audience) => audience.0.iter().any(|one| profile.audience.iter().any(|ours| ours == one)),
         None => profile.audience.is_empty(),
     };
     if !meant_for_us {
-        return Err(TokenError::Invalid);
+        return Err(TokenFault::Audience);
     }
     let session = match claims.sid.as_deref() {
-        Some(sid) => Some(SessionId::from_claim(sid).ok_or(TokenError::Invalid)?),
+        Some(sid) => Some(SessionId::from_claim(sid).ok_or(TokenFault::Session)?),
         None => None,
     };
 
     let leeway = profile.leeway;
-    let expires_at = claims.exp.ok_or(TokenError::Invalid)?.0;
+    let expires_at = claims.exp.ok_or(TokenFault::NoExpiry)?.0;
     if claims.nbf.is_some_and(|date| Timestamp::from_seconds(date.0) > now.plus(leeway)) {
-        return Err(TokenError::Invalid);
+        return Err(TokenFault::NotYet);
     }
     // `iat` orders a token without session against revocations. One of a session is ordered by the log, and must
     // open doors on a replica whose clock is behind, and after this clock has stepped back.
     let latest_issue = now.plus(leeway.max(CLOCKS_APART));
     if session.is_none() && claims.iat.is_some_and(|date| Timestamp::from_seconds(date.0) > latest_issue) {
-        return Err(TokenError::Invalid);
+        return Err(TokenFault::NotYet);
     }
     if now >= end(expires_at, profile) {
-        return Err(TokenError::Expired);
+        return Err(TokenFault::Expired);
     }
     // A session bounds what we minted. Where there is none, the token is a backend's that shares our secret, and
     // a revocation must know how long such a token can live.
@@ -172,7 +211,7 @@ fn check_claims(
     let latest =
         claims.iat.map_or(now, |iat| Timestamp::from_seconds(iat.0).min(now)).plus(lifetime).plus(leeway);
     if session.is_none() && Timestamp::from_seconds(expires_at) > latest {
-        return Err(TokenError::Invalid);
+        return Err(TokenFault::Lifetime);
     }
 
     let token = claims

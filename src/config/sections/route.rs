@@ -172,12 +172,18 @@ fn report_pairs(root: &mut Section<'_, '_, '_>, routes: &[Route], places: &[Plac
 }
 
 fn report_hidden(root: &mut Section<'_, '_, '_>, routes: &[Route], places: &[Place], auth_prefix: &str) {
-    let endpoints = Endpoint::ALL.map(|endpoint| format!("{auth_prefix}/{}", endpoint.path()));
     for (route, place) in routes.iter().zip(places) {
         let PathPattern::Exact(path) = &route.path else { continue };
         let path = path.strip_suffix('/').unwrap_or(path);
         // What differs from an endpoint in letter case alone is refused as ambiguous.
-        if endpoints.iter().any(|endpoint| endpoint.eq_ignore_ascii_case(path)) {
+        let is_at = |endpoint: Endpoint| {
+            let place = format!("{auth_prefix}/{}", endpoint.path());
+            match endpoint.has_parameter() {
+                true => path.rsplit_once('/').is_some_and(|(above, _)| place.eq_ignore_ascii_case(above)),
+                false => place.eq_ignore_ascii_case(path),
+            }
+        };
+        if Endpoint::ALL.into_iter().any(is_at) {
             let hint = "an auth endpoint has this path: expected another, or another `prefix` in [auth]";
             root.context.warn(place, "no request can take this route", hint);
         }

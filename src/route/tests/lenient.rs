@@ -132,16 +132,31 @@ pub fn find(layout: &[(&str, &str)], path: &[u8], ignores_case: bool, ignores_sl
         let text = if ignores_case { text.to_ascii_lowercase() } else { text.to_vec() };
         if ignores_slash { trim(&text, b"/") } else { text }
     };
-    for name in
-        ["login", "logout", "logout/all", "me", "password", "token/refresh", "register", "token/verify"]
-    {
+    for name in [
+        "login",
+        "logout",
+        "logout/all",
+        "me",
+        "password",
+        "sessions",
+        "token/refresh",
+        "register",
+        "token/verify",
+    ] {
         let endpoint = format!("/api/auth/{name}");
         if [endpoint.clone(), endpoint + "/"].iter().any(|known| plain(known.as_bytes()) == plain(path)) {
             return match name {
                 "login" => "Login",
                 "me" => "Me",
+                "sessions" => "Sessions",
                 _ => "another endpoint",
             };
+        }
+    }
+    if let Some(id) = plain(path).strip_prefix(b"/api/auth/sessions/") {
+        let id = id.strip_suffix(b"/").unwrap_or(id);
+        if !id.is_empty() && !id.contains(&b'/') {
+            return format!("Session {}", String::from_utf8_lossy(id)).leak();
         }
     }
     for wanted in ["a.b", "*.b", ""] {

@@ -87,20 +87,35 @@ pub(super) fn list(
     let sql = "SELECT id, opened_at, refreshed_at, ends_at, address, agent FROM sessions
                WHERE user_id = ?1 AND greatest_expiry > ?2 AND ends_at > ?2
                ORDER BY refreshed_at DESC, id DESC LIMIT ?3";
+    db.prepare_cached(sql)?.query_map(params![user, now, limit], shown)?.collect()
+}
+
+/// As [`list`], of all users, in the order of ids.
+pub(super) fn page(
+    db: &Connection,
+    after: Option<SessionId>,
+    now: Timestamp,
+    limit: u32,
+) -> rusqlite::Result<Vec<(UserId, Session)>> {
+    let sql = "SELECT id, opened_at, refreshed_at, ends_at, address, agent, user_id FROM sessions
+               WHERE id > coalesce(?1, x'') AND greatest_expiry > ?2 AND ends_at > ?2
+               ORDER BY id LIMIT ?3";
     db.prepare_cached(sql)?
-        .query_map(params![user, now, limit], |row| {
-            // An address that no longer reads as one is as good as none.
-            let address: Option<String> = row.get(4)?;
-            Ok(Session {
-                id: row.get(0)?,
-                opened_at: row.get(1)?,
-                refreshed_at: row.get(2)?,
-                ends_at: row.get(3)?,
-                address: address.and_then(|address| address.parse().ok()),
-                agent: row.get(5)?,
-            })
-        })?
+        .query_map(params![after, now, limit], |row| Ok((row.get(6)?, shown(row)?)))?
         .collect()
+}
+
+fn shown(row: &Row<'_>) -> rusqlite::Result<Session> {
+    // An address that no longer reads as one is as good as none.
+    let address: Option<String> = row.get(4)?;
+    Ok(Session {
+        id: row.get(0)?,
+        opened_at: row.get(1)?,
+        refreshed_at: row.get(2)?,
+        ends_at: row.get(3)?,
+        address: address.and_then(|address| address.parse().ok()),
+        agent: row.get(5)?,
+    })
 }
 
 fn handed(row: &Row<'_>) -> rusqlite::Result<Option<Handed>> {

@@ -36,6 +36,15 @@ impl Sqlite {
         let user = user.clone();
         self.read(move |db| Ok(session_row::list(db, &user, now, limit)?)).await
     }
+
+    pub(in crate::store) async fn sessions(
+        &self,
+        after: Option<SessionId>,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(UserId, Session)>, StoreError> {
+        self.read(move |db| Ok(session_row::page(db, after, now, limit)?)).await
+    }
 }
 
 /// Opens a session and makes room for it. The caller's transaction has seen to it that the user may have one.

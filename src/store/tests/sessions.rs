@@ -97,3 +97,22 @@ async fn nobody_disabled_or_gone_gets_a_session() {
     let unknown = bench.store.open_session(&nobody, HASH, new_session(T0), T0).await;
     assert_eq!(unknown, Err(OpenSessionError::AccountChanged));
 }
+
+#[tokio::test]
+async fn sessions_of_all_users_come_page_by_page_and_the_dead_do_not() {
+    let bench = Bench::new();
+    let (ada, eve) = (bench.user("ada").await, bench.user("eve").await);
+    let (gone, _) = bench.session(&ada, T0).await;
+    bench.store.end_session(gone, None).await.unwrap();
+    let mut opened = vec![(ada.clone(), bench.session(&ada, T0).await.0)];
+    for user in [&eve, &ada] {
+        opened.push((user.clone(), bench.session(user, seconds(1)).await.0));
+    }
+    opened.sort_unstable_by_key(|(_, session)| *session);
+    let first = bench.store.sessions(None, seconds(1), 2).await.unwrap();
+    let rest = bench.store.sessions(Some(first[1].1.id), seconds(1), 2).await.unwrap();
+    let listed: Vec<_> =
+        first.iter().chain(&rest).map(|(user, session)| (user.clone(), session.id)).collect();
+    assert_eq!(listed, opened);
+    assert_eq!(bench.store.sessions(None, T0.plus(REFRESH), 10).await.unwrap().len(), 2);
+}
