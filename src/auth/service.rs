@@ -17,7 +17,7 @@ use crate::{
     password::{PasswordError, Passwords},
     revocation::RevocationList,
     secret::{ExposeSecret, SecretText},
-    store::{IssuedToken, NewSession, Revocation, Store, StoreError, User},
+    store::{IssuedToken, NewSession, Revocation, Revoked, Store, StoreError, User},
     token::{self, ClaimValue, KeyRing, NewToken, Profile, TokenKind, Verified},
 };
 
@@ -199,11 +199,13 @@ impl Inner {
         }
     }
 
-    /// The latest that a token which exists now can be taken, for those that no session bounds.
+    /// The latest that a token which exists now can be taken, for those that no session bounds: it may have been
+    /// made by a clock that is ahead.
     pub(super) fn latest_expiry(&self, now: Timestamp) -> Timestamp {
         let longest =
             self.tokens.session_lifetime.max(self.tokens.refresh_lifetime).max(self.tokens.access_lifetime);
-        now.plus(longest).plus(self.tokens.leeway)
+        let ahead = self.tokens.leeway.max(Revoked::CLOCK_TOLERANCE);
+        now.plus(longest).plus(ahead).plus(Revocation::SLACK)
     }
 
     pub(super) fn keys(&self) -> &KeyRing {

@@ -71,10 +71,11 @@ impl Checked {
         &self.draft.store
     }
 
-    /// How long a token can live at most.
+    /// How long a token that exists now can be taken at most: it may have been made by a clock that is ahead.
     pub fn longest_token_life(&self) -> Duration {
         let tokens = &self.draft.tokens;
-        tokens.session_lifetime.max(tokens.refresh_lifetime).max(tokens.access_lifetime)
+        let longest = tokens.session_lifetime.max(tokens.refresh_lifetime).max(tokens.access_lifetime);
+        longest + tokens.leeway.max(store::Revoked::CLOCK_TOLERANCE) + store::Revocation::SLACK
     }
 
     /// The settings; makes the development certificate and secret where they are used and missing.
