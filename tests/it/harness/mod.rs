@@ -1,6 +1,7 @@
 //! What tests are made of.
 
 mod answer;
+mod backend;
 mod client;
 pub mod frames;
 mod gateway;
@@ -10,6 +11,7 @@ mod scripted;
 mod upstream;
 
 pub use answer::Answer;
+pub use backend::{Backend, claims};
 pub use client::{Client, H2, Stream, bearer, request};
 pub use gateway::{TestGateway, credentials, registration};
 pub use process::Process;
