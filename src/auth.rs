@@ -4,6 +4,8 @@
 
 mod adopt;
 mod authenticate;
+#[cfg(test)]
+mod interleavings;
 mod issue;
 mod login;
 mod logout;

@@ -17,7 +17,7 @@ use crate::{
     password::{PasswordError, Passwords},
     revocation::RevocationList,
     secret::{ExposeSecret, SecretText},
-    store::{IssuedToken, NewSession, Revocation, Revoked, Store, StoreError, User},
+    store::{IssuedToken, NewSession, Revocation, Store, StoreError, User},
     token::{self, ClaimValue, KeyRing, NewToken, Profile, TokenKind, Verified},
 };
 
@@ -246,11 +246,11 @@ impl Inner {
 
 /// The latest that a token which is revoked `now` can be taken, for those that no session bounds.
 ///
-/// A backend's may be dated a little later and still be meant, may live its lifetime and the leeway, and is taken for
-/// the leeway longer: any gateway's, so the largest there is.
+/// A backend's may be dated later by as much as clocks and leeways allow, and is taken for as much longer than its
+/// lifetime: by any gateway, so with the largest leeway there is.
 pub fn latest_expiry(tokens: &token::Settings, now: Timestamp) -> Timestamp {
     let longest = tokens.session_lifetime.max(tokens.refresh_lifetime).max(tokens.access_lifetime);
-    now.plus(longest).plus(Revoked::CLOCK_TOLERANCE).plus(Revocation::SLACK).plus(Revocation::SLACK)
+    now.plus(longest).plus(Revocation::SLACK).plus(Revocation::SLACK)
 }
 
 /// The first tokens of a session.

@@ -195,7 +195,8 @@ fn check_claims(
     // `iat` orders a token without session against revocations. One of a session is ordered by the log, and must
     // open doors on a replica whose clock is behind, and after this clock has stepped back.
     let latest_issue = now.plus(leeway.max(CLOCKS_APART));
-    if session.is_none() && claims.iat.is_some_and(|date| Timestamp::from_seconds(date.0) > latest_issue) {
+    let issued_at = claims.iat.map_or(latest_issue, |date| Timestamp::from_seconds(date.0));
+    if session.is_none() && issued_at > latest_issue {
         return Err(TokenFault::NotYet);
     }
     if now >= end(expires_at, profile) {
@@ -207,10 +208,8 @@ fn check_claims(
         TokenKind::Access => profile.access_lifetime,
         TokenKind::Refresh => profile.refresh_lifetime,
     };
-    // From its issue too: or a token made to live longer would come to life after the revocations that concern it.
-    let latest =
-        claims.iat.map_or(now, |iat| Timestamp::from_seconds(iat.0).min(now)).plus(lifetime).plus(leeway);
-    if session.is_none() && Timestamp::from_seconds(expires_at) > latest {
+    // From its issue on: or a token made to live longer would come to life after the revocations that concern it.
+    if session.is_none() && Timestamp::from_seconds(expires_at) > issued_at.plus(lifetime) {
         return Err(TokenFault::Lifetime);
     }
 

@@ -7,6 +7,7 @@ mod harness;
 mod access;
 mod accounts;
 mod admin;
+mod adoption;
 mod attacks;
 mod command_line;
 mod corpus;

@@ -166,7 +166,7 @@ async fn it_sweeps_memory_and_store() {
     let bench = Bench::new();
     bench.store.revoke_token(TokenId::random(), T0).await.unwrap();
     let feed = bench.feed().await;
-    bench.clock.advance(Duration::from_secs(62));
+    bench.clock.advance(crate::store::Revocation::SLACK + Duration::from_secs(2));
     assert_eq!(bench.list.len(), 1);
     let running = tokio::spawn(feed.run(pending()));
     bench.eventually(|| bench.list.is_empty()).await;

@@ -72,9 +72,9 @@ fn sweep(db: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<u32> {
 
 /// What may go, each up to a limit. A blocking's `until` is for ever; the word that takes it back removes it.
 const SWEEPS: [&str; 3] = [
-    // A session that nobody can refresh any more: its last token is dead, under every leeway.
+    // A session that nobody can refresh any more: its last token is dead, with the slack of revocations.
     "DELETE FROM sessions WHERE id IN (
-         SELECT id FROM sessions WHERE greatest_expiry < ?1 - 60000 LIMIT ?2)",
+         SELECT id FROM sessions WHERE greatest_expiry < ?1 - 70000 LIMIT ?2)",
     "DELETE FROM adoptions WHERE token IN (SELECT token FROM adoptions WHERE until < ?1 LIMIT ?2)",
     "DELETE FROM revocations WHERE sequence IN (
          SELECT sequence FROM revocations WHERE until < ?1 LIMIT ?2)",

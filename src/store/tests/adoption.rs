@@ -111,7 +111,7 @@ async fn a_session_is_remembered_for_as_long_as_its_token_lives() {
     let token = TokenId::random();
     let adopted = bench.store.adopt_session(adoption(&ada, token, Some(T0)), T0).await.unwrap().session;
     bench.store.end_session(adopted, None).await.unwrap();
-    let under_every_leeway = T0.plus(REFRESH).plus(Duration::from_secs(60));
+    let under_every_leeway = T0.plus(REFRESH).plus(Revocation::SLACK);
     bench.store.sweep(under_every_leeway, 100).await.unwrap();
     assert_eq!(bench.store.adopted_session(token, &ada).await.unwrap(), Some(adopted));
     bench.store.sweep(under_every_leeway.plus(Duration::from_mins(1)), 100).await.unwrap();

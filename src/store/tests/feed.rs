@@ -36,10 +36,11 @@ async fn a_sweep_takes_what_has_passed_and_no_number_is_used_again() {
     let ada = bench.user("ada").await;
     bench.store.revoke_token(TokenId::random(), T0).await.unwrap();
     bench.store.revoke_token(TokenId::random(), seconds(1)).await.unwrap();
-    // Until `seconds(60)` and `seconds(61)`, the last instants included.
-    assert_eq!(bench.store.sweep(seconds(60), 10).await.unwrap(), 0);
-    assert_eq!(bench.store.sweep(seconds(61), 10).await.unwrap(), 1);
-    assert_eq!(bench.store.sweep(seconds(62), 10).await.unwrap(), 1);
+    // The last instants included.
+    let until = |second| seconds(second).plus(Revocation::SLACK);
+    assert_eq!(bench.store.sweep(until(0), 10).await.unwrap(), 0);
+    assert_eq!(bench.store.sweep(until(1), 10).await.unwrap(), 1);
+    assert_eq!(bench.store.sweep(until(2), 10).await.unwrap(), 1);
     assert_eq!(bench.log().await, []);
     let bench = bench.reopened().await;
     assert_eq!(bench.store.log_head().await.unwrap(), 2);

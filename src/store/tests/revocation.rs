@@ -119,7 +119,10 @@ async fn a_token_is_revoked_for_its_life_and_the_largest_leeway() {
     let bench = Bench::new();
     let token = TokenId::random();
     let revoked = bench.store.revoke_token(token, T0).await.unwrap();
-    assert_eq!(revoked, [Revocation { sequence: 1, what: Revoked::Token(token), until: seconds(60) }]);
+    assert_eq!(
+        revoked,
+        [Revocation { sequence: 1, what: Revoked::Token(token), until: T0.plus(Revocation::SLACK) }]
+    );
     let never = bench.store.revoke_token(token, Timestamp::FOREVER).await.unwrap();
     assert_eq!(never[0].until, Timestamp::FOREVER);
     assert_eq!(bench.log().await[1], never[0]);

@@ -106,6 +106,13 @@ fn a_backend_that_shares_the_secret_is_understood() {
 fn clocks_may_differ_by_seconds_and_a_session_needs_none() {
     let with = |rest: &str| format!(r#"{{"token_type":"access","user_id":"7","exp":1700000060{rest}}}"#);
     assert!(check(HEADER, &with(r#","iat":1700000010"#)).is_ok());
+    // Of the longest life, made by a clock that is ahead.
+    for payload in [
+        r#"{"token_type":"access","user_id":"7","exp":1700001810}"#,
+        r#"{"token_type":"access","user_id":"7","exp":1700001810,"iat":1700000010}"#,
+    ] {
+        assert!(check(HEADER, payload).is_ok(), "{payload}");
+    }
     let session = r#","sid":"00000000000000000000000000000002""#;
     assert!(check(HEADER, &with(&format!(r#","iat":1700003600{session}"#))).is_ok());
     assert!(check(HEADER, &with(&format!(r#","nbf":1700000001{session}"#))).is_err());
@@ -181,7 +188,7 @@ fn claims_that_are_not_exactly_right_are_refused() {
         r#"{"token_type":"access","user_id":"7","exp":null}"#,
         r#"{"token_type":"access","user_id":"7","exp":-1}"#,
         r#"{"token_type":"access","user_id":"7","exp":1e300}"#,
-        r#"{"token_type":"access","user_id":"7","exp":1700001801}"#,
+        r#"{"token_type":"access","user_id":"7","exp":1700001811}"#,
         r#"{"token_type":"access","user_id":"7","iat":1699999000,"exp":1700000801}"#,
         r#"{"token_type":"access","user_id":"7","exp":1700000060,"nbf":1700000001}"#,
         r#"{"token_type":"access","user_id":"7","exp":1700000060,"iat":1700000011}"#,

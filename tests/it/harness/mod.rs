@@ -1,6 +1,7 @@
 //! What tests are made of.
 
 mod answer;
+mod backend;
 mod client;
 pub mod frames;
 mod gateway;
@@ -11,6 +12,7 @@ mod tokens;
 mod upstream;
 
 pub use answer::Answer;
+pub use backend::Backend;
 pub use client::{Client, H2, Stream, bearer, request};
 pub use gateway::{NOW, TestGateway, credentials, registration};
 pub use process::Process;

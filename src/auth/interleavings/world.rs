@@ -1,0 +1,598 @@
+//! The gateways, the store, and the hands that operate them.
+
+use std::{collections::BTreeMap, num::NonZeroU32, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::hmac;
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use proptest::{prelude::*, sample::Index, test_runner::TestCaseResult};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{
+    Deed, Foreign, Step,
+    model::{Model, Session, Token},
+};
+use crate::{
+    auth::{
+        AuthService, Authenticator, Caller, Credentials, Operation, Outcome, Quota, Rejection, Settings,
+        TokenPair,
+    },
+    clock::{Clock, Timestamp},
+    id::UserId,
+    metrics::Metrics,
+    password::{self, Passwords},
+    revocation::{Feed, RevocationList},
+    secret::SecretText,
+    store::{self, Name, NewUser, Revocation, Revoked, Store},
+    token::{self, KeyRing, KeySettings, Profile},
+};
+
+pub(super) const USERS: usize = 3;
+
+/// Kinds of settings that a gateway may be restarted with.
+pub(super) const SETTINGS: usize = 3;
+
+pub(super) struct World {
+    folder: TempDir,
+    ids: Vec<UserId>,
+    passwords: [String; USERS],
+    gateways: Vec<Gateway>,
+    model: Model,
+}
+
+struct Gateway {
+    store: Store,
+    feed: Feed,
+    service: AuthService,
+    authenticator: Authenticator,
+    metrics: Metrics,
+    clock: Clock,
+    lifetimes: Lifetimes,
+    /// Whether the log holds what this gateway has not looked at.
+    behind: bool,
+    /// What it must refuse, looked at or not.
+    knows_dead: Vec<usize>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Lifetimes {
+    access: Duration,
+    refresh: Duration,
+    session: Duration,
+    pub(super) leeway: Duration,
+}
+
+impl World {
+    pub(super) fn new(ahead: u64) -> Self {
+        let folder = TempDir::new().unwrap();
+        // One clock is right, the other up to five seconds ahead or behind.
+        let clocks = [START, Timestamp::from_millis(START.millis() - 5_000 + ahead)].map(Clock::manual);
+        let gateways = clocks.into_iter().map(|clock| Gateway::start(&folder, clock, 0)).collect();
+        let passwords = std::array::from_fn(|_| PASSWORD.to_owned());
+        Self { folder, ids: Vec::new(), passwords, gateways, model: Model::new() }
+    }
+
+    pub(super) async fn run(mut self, steps: &[Step]) -> TestCaseResult {
+        for user in 0..USERS {
+            let name = format!("user{user}");
+            let username = Name { exact: name.clone(), canonical: name };
+            let new = NewUser {
+                username,
+                email: None,
+                password_hash: cheap_hash(),
+                roles: Vec::new(),
+                attributes: BTreeMap::new(),
+                restore: false,
+            };
+            self.ids.push(self.gateways[0].store.create_user(new, None, START).await.unwrap().0.id);
+        }
+        for step in steps {
+            if step.polls {
+                self.poll(step.gateway).await?;
+            }
+            let dead = self.model.dead();
+            self.take(step.gateway, &step.deed).await?;
+            self.check_killed(step, &dead).await?;
+        }
+        for gateway in 0..self.gateways.len() {
+            self.poll(gateway).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the log; from then on every token is what the model says.
+    async fn poll(&mut self, gateway: usize) -> TestCaseResult {
+        self.gateways[gateway].feed.poll_once().await.unwrap();
+        self.gateways[gateway].behind = false;
+        self.check_all(gateway).await
+    }
+
+    async fn check_all(&mut self, at: usize) -> TestCaseResult {
+        let gateway = &mut self.gateways[at];
+        let dead = self.model.dead();
+        gateway.knows_dead = (0..dead.len()).filter(|token| dead[*token]).collect();
+        for (token, dead) in dead.into_iter().enumerate() {
+            let alive = !dead && !self.model.is_over(token, &gateway.lifetimes, gateway.clock.now());
+            let accepted = gateway.accepts(&self.model.tokens[token]).await;
+            if alive && self.model.is_timeless(token) {
+                continue;
+            }
+            prop_assert_eq!(
+                accepted,
+                alive,
+                "token {} at gateway {}: {}",
+                token,
+                at,
+                payload(&self.model, token)
+            );
+        }
+        Ok(())
+    }
+
+    /// What the step has killed is dead here at once, and what was known to be dead stays so, seen or unseen.
+    async fn check_killed(&mut self, step: &Step, before: &[bool]) -> TestCaseResult {
+        let dead = self.model.dead();
+        let by_an_operator = matches!(step.deed, Deed::Delete(_) | Deed::Disable(_) | Deed::Enable(_));
+        for (index, gateway) in self.gateways.iter_mut().enumerate() {
+            if index == step.gateway && !by_an_operator {
+                let killed = (0..before.len()).filter(|token| dead[*token] && !before[*token]);
+                gateway.knows_dead.extend(killed);
+            } else if by_an_operator || dead.get(..before.len()) != Some(before) {
+                gateway.behind = true;
+            }
+            gateway.knows_dead.retain(|token| dead[*token]);
+            for token in &gateway.knows_dead {
+                let accepted = gateway.accepts(&self.model.tokens[*token]).await;
+                prop_assert!(
+                    !accepted,
+                    "dead token {} at gateway {}: {}",
+                    token,
+                    index,
+                    payload(&self.model, *token)
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, at: usize, deed: &Deed) -> TestCaseResult {
+        let now = self.gateways[at].clock.now();
+        let floor = now.plus(LONGEST).plus(Duration::from_secs(60)).plus(Revocation::SLACK);
+        match deed {
+            Deed::ChangePassword(index) => self.change_password(at, *index).await?,
+            Deed::Delete(user) => {
+                self.gateways[at].store.delete_user(&self.ids[*user], floor, now).await.unwrap();
+                if !std::mem::replace(&mut self.model.users[*user].deleted, true) {
+                    self.model.end_all(*user, now);
+                }
+            }
+            Deed::Disable(user) => {
+                self.gateways[at].store.block_user(&self.ids[*user], floor, now).await.unwrap();
+                self.model.users[*user].blocked = true;
+                self.model.end_all(*user, now);
+            }
+            Deed::Enable(user) => {
+                self.gateways[at].store.unblock_user(&self.ids[*user], now).await.unwrap();
+                self.model.users[*user].blocked = false;
+            }
+            Deed::Login(user) => self.login(at, *user).await?,
+            Deed::Logout(index) => self.logout(at, *index).await?,
+            Deed::LogoutAll(index) => self.logout_all(at, *index).await?,
+            Deed::Mint(foreign) => self.mint(*foreign),
+            Deed::Pass(millis) => {
+                self.gateways.iter().for_each(|one| one.clock.advance(Duration::from_millis(*millis)));
+            }
+            Deed::Refresh(index) => self.refresh(at, *index).await?,
+            Deed::Restart { killed, settings } => self.restart(at, *killed, *settings).await?,
+            Deed::Sweep => {
+                self.gateways[at].store.sweep(now, 10_000).await.unwrap();
+                self.gateways[at].authenticator.revocations().sweep(now);
+            }
+        }
+        Ok(())
+    }
+
+    async fn restart(&mut self, at: usize, killed: bool, settings: usize) -> TestCaseResult {
+        let Gateway { clock, store, feed, service, authenticator, .. } = self.gateways.remove(at);
+        drop((feed, service, authenticator));
+        if killed {
+            drop(store);
+        } else {
+            tokio::task::spawn_blocking(move || store.close()).await.unwrap();
+        }
+        self.gateways.insert(at, Gateway::start(&self.folder, clock, settings));
+        self.poll(at).await
+    }
+
+    async fn login(&mut self, at: usize, user: usize) -> TestCaseResult {
+        if self.model.users[user].blocked || self.model.users[user].deleted {
+            return Ok(());
+        }
+        let password = SecretText::from(self.passwords[user].clone());
+        let credentials = Credentials { name: format!("user{user}"), password };
+        match self.gateways[at].run(Operation::Login(credentials)).await {
+            Ok(Outcome::LoggedIn(_, pair)) => self.new_session(at, user, &pair).await,
+            other => Err(TestCaseError::fail(format!("no login: {other:?}"))),
+        }
+    }
+
+    async fn refresh(&mut self, at: usize, index: Index) -> TestCaseResult {
+        let Some(token) = self.pick(index, true) else { return Ok(()) };
+        let gateway = &self.gateways[at];
+        let now = gateway.clock.now();
+        let (thefts, replacements) = gateway.refresh_events();
+        let operation = Operation::Refresh { token: self.model.tokens[token].text.clone().into() };
+        let outcome = gateway.run(operation).await;
+        let (more_thefts, more_replacements) = gateway.refresh_events();
+        let is_over = self.model.is_over(token, &gateway.lifetimes, now);
+        match outcome {
+            Ok(Outcome::Refreshed(_, pair)) => {
+                prop_assert!(!is_over && !self.model.is_dead(token), "{}", payload(&self.model, token));
+                let user = self.model.tokens[token].user;
+                let Some(session) = self.model.tokens[token].session else {
+                    self.new_session(at, user, &pair).await?;
+                    self.model.tokens[token].session = Some(self.model.sessions.len() - 1);
+                    return Ok(());
+                };
+                if more_replacements > replacements
+                    && let Some(access) = self.model.sessions[session].access
+                {
+                    self.model.tokens[access].killed = true;
+                }
+                if self.model.find(&pair.access).is_none() {
+                    self.model.sessions[session].refreshed_at = now;
+                }
+                self.keep(at, session, &pair);
+            }
+            Err(Rejection::RefreshRejected) if more_thefts > thefts => {
+                prop_assert!(!is_over && !self.model.is_dead(token), "{}", payload(&self.model, token));
+                self.model.log_out(token);
+            }
+            Err(Rejection::RefreshRejected) => {
+                let made = &self.model.tokens[token];
+                // A token that lives by the leeway alone, or whose session is at its end, may have no session left.
+                let ended = made.session.is_some_and(|session| now >= self.model.sessions[session].ends_at);
+                let at_its_end = ended || now >= Timestamp::from_seconds(made.expires_at);
+                prop_assert!(
+                    at_its_end
+                        || self.gateways[at].behind
+                        || self.model.is_dead(token)
+                        || self.model.is_timeless(token),
+                    "a living token bought nothing: {}",
+                    payload(&self.model, token)
+                );
+            }
+            other => return Err(TestCaseError::fail(format!("{other:?}"))),
+        }
+        Ok(())
+    }
+
+    async fn logout(&mut self, at: usize, index: Index) -> TestCaseResult {
+        if self.model.tokens.is_empty() {
+            return Ok(());
+        }
+        let token = index.index(self.model.tokens.len());
+        let text = SecretText::from(self.model.tokens[token].text.clone());
+        let operation = match self.model.tokens[token].refresh {
+            true => Operation::Logout { bearer: None, refresh: Some(text) },
+            false => Operation::Logout { bearer: Some(text), refresh: None },
+        };
+        if self.succeeds(at, token, operation).await?.is_some() {
+            self.model.log_out(token);
+        }
+        Ok(())
+    }
+
+    async fn logout_all(&mut self, at: usize, index: Index) -> TestCaseResult {
+        let Some(token) = self.pick(index, false) else { return Ok(()) };
+        let operation = Operation::LogoutAll { bearer: self.model.tokens[token].text.clone().into() };
+        if self.succeeds(at, token, operation).await?.is_some() {
+            self.model.end_all(self.model.tokens[token].user, self.gateways[at].clock.now());
+        }
+        Ok(())
+    }
+
+    async fn change_password(&mut self, at: usize, index: Index) -> TestCaseResult {
+        let Some(token) = self.pick(index, false) else { return Ok(()) };
+        let user = self.model.tokens[token].user;
+        if self.model.users[user].blocked || self.model.users[user].deleted {
+            return Ok(());
+        }
+        let new = format!("{PASSWORD} {}", self.model.tokens.len());
+        let operation = Operation::ChangePassword {
+            bearer: self.model.tokens[token].text.clone().into(),
+            current: self.passwords[user].clone().into(),
+            new: new.clone().into(),
+        };
+        if let Some(Outcome::PasswordChanged(_, pair)) = self.succeeds(at, token, operation).await? {
+            self.model.end_all(user, self.gateways[at].clock.now());
+            self.passwords[user] = new;
+            self.new_session(at, user, &pair).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs what a living token allows and a dead one does not.
+    async fn succeeds(
+        &self,
+        at: usize,
+        token: usize,
+        operation: Operation,
+    ) -> Result<Option<Outcome>, TestCaseError> {
+        let gateway = &self.gateways[at];
+        let is_over = self.model.is_over(token, &gateway.lifetimes, gateway.clock.now());
+        let outcome = gateway.run(operation).await;
+        let alive = !is_over && !self.model.is_dead(token);
+        let unsure = gateway.behind || (alive && self.model.is_timeless(token));
+        if !unsure {
+            prop_assert_eq!(outcome.is_ok(), alive, "{}: {:?}", payload(&self.model, token), outcome);
+        }
+        prop_assert!(!(is_over && outcome.is_ok()));
+        Ok(outcome.ok())
+    }
+
+    /// A session has begun: it is in the store, and whichever had to go for it was the least recently refreshed.
+    async fn new_session(&mut self, at: usize, user: usize, pair: &TokenPair) -> TestCaseResult {
+        let gateway = &self.gateways[at];
+        let now = gateway.clock.now();
+        let verified = token::verify(&pair.refresh, &keys(), &gateway.profile(), now).unwrap();
+        let ends_at = now.plus(gateway.lifetimes.session);
+        let id = verified.session.unwrap();
+        let there = gateway.store.sessions_of(&self.ids[user], Timestamp::default(), 100).await.unwrap();
+        prop_assert!(there.len() <= PER_USER as usize);
+        let log = gateway.store.log_after(0, 10_000).await.unwrap();
+        self.model.sessions.push(Session { user, dead: false, refreshed_at: now, ends_at, access: None, id });
+        let session = self.model.sessions.len() - 1;
+        self.keep(at, session, pair);
+        let kept = |session: &Session| there.iter().any(|one| one.id == session.id);
+        let others = &self.model.sessions[..session];
+        let least = others.iter().filter(|one| kept(one)).map(|one| one.refreshed_at).min();
+        for index in 0..session {
+            let one = &self.model.sessions[index];
+            if one.user != user || one.dead || kept(one) {
+                continue;
+            }
+            if log.iter().any(|entry| entry.what == Revoked::Session(one.id)) {
+                prop_assert_eq!(there.len(), PER_USER as usize);
+                prop_assert!(least.is_none_or(|least| one.refreshed_at <= least));
+                self.model.end_session(index);
+            } else {
+                // Swept: nothing of it is alive but by a leeway, on a clock that is behind.
+                let over = |token: &Token| now >= Timestamp::from_seconds(token.expires_at + 50);
+                let tokens = self.model.tokens.iter();
+                prop_assert!(tokens.filter(|token| token.session == Some(index)).all(over));
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers what was handed out, which may be what was handed out before.
+    fn keep(&mut self, at: usize, session: usize, pair: &TokenPair) {
+        for (text, refresh) in [(&pair.access, false), (&pair.refresh, true)] {
+            let known = self.model.find(text);
+            let gateway = &self.gateways[at];
+            let verified = token::verify(text, &keys(), &gateway.profile(), gateway.clock.now());
+            let token = known.unwrap_or_else(|| {
+                let verified = verified.unwrap();
+                self.model.tokens.push(Token {
+                    text: text.clone(),
+                    user: self.model.sessions[session].user,
+                    refresh,
+                    session: Some(session),
+                    names_session: true,
+                    issued_at: verified.issued_at,
+                    made_at: gateway.clock.now().seconds(),
+                    expires_at: verified.expires_at,
+                    killed: false,
+                });
+                self.model.tokens.len() - 1
+            });
+            if !refresh {
+                self.model.sessions[session].access = Some(token);
+            }
+        }
+    }
+
+    /// A backend, whose clock is right, makes a token that lives as long as any may here.
+    fn mint(&mut self, foreign: Foreign) {
+        let now = self.gateways[0].clock.now().seconds();
+        let lifetime = if foreign.refresh { SHORTEST_REFRESH } else { SHORTEST_ACCESS };
+        let expires_at = now + lifetime.as_secs();
+        let kind = if foreign.refresh { "refresh" } else { "access" };
+        let mut payload = json!({
+            "token_type": kind, "exp": expires_at, "user_id": self.ids[foreign.user].as_str(),
+        });
+        if foreign.has_iat {
+            payload["iat"] = now.into();
+        }
+        let digits = format!("{:032x}", self.model.tokens.len());
+        match foreign.jti {
+            0 => {}
+            1 => payload["jti"] = digits.into(),
+            _ => payload["jti"] = format!("{}-0000-4000-8000-{}", &digits[..8], &digits[20..]).into(),
+        }
+        let text = sign(&payload.to_string());
+        if self.model.find(&text).is_none() {
+            self.model.tokens.push(Token {
+                text,
+                user: foreign.user,
+                refresh: foreign.refresh,
+                session: None,
+                names_session: false,
+                issued_at: foreign.has_iat.then_some(now),
+                made_at: now,
+                expires_at,
+                killed: false,
+            });
+        }
+    }
+
+    fn pick(&self, index: Index, refresh: bool) -> Option<usize> {
+        let fitting: Vec<_> = (0..self.model.tokens.len())
+            .filter(|token| self.model.tokens[*token].refresh == refresh)
+            .collect();
+        // Mostly young ones: old ones are dead for all sorts of reasons.
+        let young = fitting.len().saturating_sub(8);
+        (!fitting.is_empty()).then(|| *index.get(&fitting[young..]))
+    }
+}
+
+impl Gateway {
+    fn start(folder: &TempDir, clock: Clock, settings: usize) -> Self {
+        let lifetimes = LIFETIMES[settings];
+        let tokens = token_settings(&lifetimes);
+        let store = Store::open(&store::Settings { path: folder.path().join("portcullis.db") }).unwrap();
+        let metrics = Metrics::new(Vec::new());
+        let list = RevocationList::new(metrics.clone());
+        let feed = Feed::catch_up(store.clone(), list.clone(), metrics.clone(), clock.clone());
+        let feed = std::thread::scope(|scope| {
+            let caught_up = scope.spawn(|| {
+                tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(feed).unwrap()
+            });
+            caught_up.join().unwrap()
+        });
+        let passwords =
+            Passwords::start(password::Settings::default(), NonZeroUsize::MIN, metrics.clone()).unwrap();
+        let profile = Arc::new(profile(&tokens));
+        let authenticator = Authenticator::new(Arc::new(keys()), profile, list);
+        let service = AuthService::new(
+            auth_settings(),
+            tokens,
+            store.clone(),
+            passwords,
+            authenticator.clone(),
+            clock.clone(),
+            metrics.clone(),
+        );
+        Self {
+            store,
+            feed,
+            service,
+            authenticator,
+            metrics,
+            clock,
+            lifetimes,
+            behind: false,
+            knows_dead: Vec::new(),
+        }
+    }
+
+    async fn run(&self, operation: Operation) -> Result<Outcome, Rejection> {
+        let caller = Caller { address: [192, 0, 2, 1].into(), agent: String::new() };
+        self.service.run(operation, caller).await
+    }
+
+    async fn accepts(&self, token: &Token) -> bool {
+        if token.refresh {
+            return self.run(Operation::Verify { token: token.text.clone().into() }).await.is_ok();
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {}", token.text)).unwrap());
+        self.authenticator.authenticate(&headers, self.clock.now()).is_ok()
+    }
+
+    fn profile(&self) -> Profile {
+        profile(&token_settings(&self.lifetimes))
+    }
+
+    fn refresh_events(&self) -> (u64, u64) {
+        (self.metrics.refresh_thefts.value(), self.metrics.refresh_replacements.value())
+    }
+}
+
+fn payload(model: &Model, token: usize) -> String {
+    let text = &model.tokens[token].text;
+    let payload = URL_SAFE_NO_PAD.decode(text.split('.').nth(1).unwrap()).unwrap();
+    String::from_utf8(payload).unwrap()
+}
+
+fn sign(payload: &str) -> String {
+    let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let input = format!("{}.{}", encode(r#"{"alg":"HS256","typ":"JWT"}"#), encode(payload));
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), input.as_bytes());
+    format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag))
+}
+
+fn keys() -> KeyRing {
+    KeyRing::new(&[KeySettings { id: "now".to_owned(), secret: SECRET.to_vec().into() }])
+}
+
+fn token_settings(lifetimes: &Lifetimes) -> token::Settings {
+    token::Settings {
+        issuer: None,
+        audience: Vec::new(),
+        access_lifetime: lifetimes.access,
+        refresh_lifetime: lifetimes.refresh,
+        session_lifetime: lifetimes.session,
+        refresh_grace: Duration::from_secs(10),
+        leeway: lifetimes.leeway,
+        user_claim: "user_id".to_owned(),
+        claims: Vec::new(),
+        keys: Vec::new(),
+    }
+}
+
+fn profile(settings: &token::Settings) -> Profile {
+    Profile {
+        scheme: "Bearer",
+        kind_claim: "token_type",
+        access_kind: "access",
+        refresh_kind: "refresh",
+        user_claim: settings.user_claim.clone(),
+        extra_claims: Vec::new(),
+        issuer: None,
+        audience: Vec::new(),
+        leeway: settings.leeway,
+        access_lifetime: settings.access_lifetime,
+        refresh_lifetime: settings.refresh_lifetime,
+    }
+}
+
+fn auth_settings() -> Settings {
+    let plenty = Quota { attempts: NonZeroU32::MAX, window: Duration::from_secs(3600) };
+    Settings {
+        registration: false,
+        reserved_names: Vec::new(),
+        login_by_username: true,
+        login_by_email: false,
+        sessions_per_user: PER_USER,
+        per_account: plenty,
+        per_address: plenty,
+        registrations: plenty,
+    }
+}
+
+/// Of [`PASSWORD`], with the least work that argon2 knows.
+fn cheap_hash() -> String {
+    let params = Params::new(8, 1, 1, Some(32)).unwrap();
+    let (salt, mut output) = (b"sixteen bytes of", [0; 32]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(PASSWORD.as_bytes(), salt, &mut output)
+        .unwrap();
+    format!("$argon2id$v=19$m=8,t=1,p=1${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(output))
+}
+
+const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+const PASSWORD: &str = "correct horse";
+const PER_USER: u32 = 3;
+
+const LIFETIMES: [Lifetimes; SETTINGS] =
+    [lifetimes(60, 300, 400, 0), lifetimes(30, 400, 300, 60), lifetimes(300, 300, 300, 0)];
+const SHORTEST_ACCESS: Duration = Duration::from_secs(30);
+const SHORTEST_REFRESH: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(400);
+
+const fn lifetimes(access: u64, refresh: u64, session: u64, leeway: u64) -> Lifetimes {
+    Lifetimes {
+        access: Duration::from_secs(access),
+        refresh: Duration::from_secs(refresh),
+        session: Duration::from_secs(session),
+        leeway: Duration::from_secs(leeway),
+    }
+}
