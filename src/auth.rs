@@ -3,6 +3,7 @@
 //! Never here: JSON, HTTP statuses, routes.
 
 mod authenticate;
+mod issue;
 mod login;
 mod logout;
 mod name;
@@ -18,9 +19,10 @@ mod subprotocol;
 mod throttle;
 
 pub use authenticate::{Authenticator, BearerToken, Place, TokenRefusal};
+pub use issue::{Issue, IssueError, Issued};
 pub use name::{NameFault, canonical, email, username};
 pub use operation::{Caller, Credentials, Operation, Outcome, Registration, Rejection, TokenPair};
 pub use principal::Principal;
-pub use service::AuthService;
+pub use service::{AuthService, latest_expiry};
 pub use settings::{Quota, Settings};
 pub use subprotocol::withhold;

@@ -5,10 +5,14 @@
 //! Never here: what a command does to the store or the gateway.
 
 mod check;
+mod desk;
 mod error;
 mod output;
 mod password;
 mod run;
+mod session;
+mod source;
+mod token;
 mod user;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -22,6 +26,8 @@ pub fn main() -> ExitCode {
     let done = match arguments.command.unwrap_or(Command::Run) {
         Command::Check(options) => check::check(&config, options),
         Command::Run => run::run(&config),
+        Command::Session(command) => session::session(&config, command),
+        Command::Token(command) => token::token(&config, command),
         Command::User(command) => user::user(&config, command),
     };
     match done {
@@ -65,6 +71,12 @@ enum Command {
   portcullis run
   portcullis run -c /etc/portcullis/gateway.toml")]
     Run,
+    /// List and end sessions
+    #[command(subcommand, after_help = session::EXAMPLES)]
+    Session(session::Command),
+    /// Look into tokens, issue and revoke them
+    #[command(subcommand, after_help = token::EXAMPLES)]
+    Token(token::Command),
     /// Work with the user store
     #[command(subcommand, after_help = user::EXAMPLES)]
     User(user::Command),

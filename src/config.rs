@@ -32,6 +32,7 @@ pub use self::{
     finding::{Faults, Finding, Warnings},
     settings::{BodyLimits, Settings},
     source::Position,
+    value::duration,
 };
 use self::{context::Context, reader::Section, source::Source};
 use crate::clock::{Clock, Timestamp};

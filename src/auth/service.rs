@@ -74,6 +74,10 @@ impl AuthService {
         }))
     }
 
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
     /// Does what was asked.
     ///
     /// # Errors
@@ -195,11 +199,8 @@ impl Inner {
         }
     }
 
-    /// The latest that a token which exists now can be taken, for those that no session bounds.
     pub(super) fn latest_expiry(&self, now: Timestamp) -> Timestamp {
-        let longest =
-            self.tokens.session_lifetime.max(self.tokens.refresh_lifetime).max(self.tokens.access_lifetime);
-        now.plus(longest).plus(self.tokens.leeway)
+        latest_expiry(&self.tokens, now)
     }
 
     pub(super) fn keys(&self) -> &KeyRing {
@@ -235,6 +236,12 @@ impl Inner {
         self.metrics.throttled.increment();
         Rejection::Throttled { retry_after }
     }
+}
+
+/// The latest that a token which is revoked `now` can be taken, for those that no session bounds.
+pub fn latest_expiry(tokens: &token::Settings, now: Timestamp) -> Timestamp {
+    let longest = tokens.session_lifetime.max(tokens.refresh_lifetime).max(tokens.access_lifetime);
+    now.plus(longest).plus(tokens.leeway)
 }
 
 /// The first tokens of a session.

@@ -1,10 +1,12 @@
-use std::io;
+use std::{io, time::Duration};
 
 use crate::{
     app::StartError,
+    auth::IssueError,
     config::{Faults, PrepareError},
     password::{PasswordError, Weakness},
     store::{ChangePasswordError, CreateUserError, OpenError, StoreError, UpdateUserError},
+    token::TokenFault,
 };
 
 /// Why a command failed.
@@ -16,6 +18,10 @@ pub(super) enum CliError {
     CreateUser(#[from] CreateUserError),
     #[error(transparent)]
     Io(#[from] io::Error),
+    #[error(transparent)]
+    Issue(IssueError),
+    #[error("`--lifetime` is at most that of a session, {} s", .0.as_secs())]
+    Lifetime(Duration),
     #[error("{0}")]
     Name(String),
     #[error(transparent)]
@@ -24,19 +30,23 @@ pub(super) enum CliError {
     Password(#[from] PasswordError),
     #[error("the account has changed meanwhile: try again")]
     PasswordRace,
-    #[error("cannot read the password: {0}")]
-    PasswordSource(String),
-    #[error("a password is never an argument: give `-` for standard input or `@FILE`")]
-    PasswordTyped,
     #[error(transparent)]
     Prepare(#[from] PrepareError),
-    /// The faults have been printed in another form.
-    #[error("the configuration is bad")]
+    /// What is wrong has been printed in another form.
+    #[error("what is wrong has been said")]
     Reported,
+    #[error("cannot read the {what}: {why}")]
+    Source { what: &'static str, why: String },
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the token is none of ours: {0}")]
+    Token(TokenFault),
+    #[error("a {0} is never an argument: give `-` for standard input or `@FILE`")]
+    Typed(&'static str),
+    #[error("there is no session {0}")]
+    UnknownSession(String),
     #[error("there is no user `{0}`")]
     UnknownUser(String),
     #[error(transparent)]
@@ -60,7 +70,7 @@ impl CliError {
     /// 2 for wrong usage, 1 for all else.
     pub(super) const fn code(&self) -> u8 {
         match self {
-            Self::PasswordTyped => 2,
+            Self::Lifetime(_) | Self::Typed(_) => 2,
             _ => 1,
         }
     }

@@ -2,7 +2,15 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use clap::Args;
 use serde_json::Value;
+
+#[derive(Args)]
+pub(super) struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
 
 pub(super) fn is_error_terminal() -> bool {
     io::stderr().is_terminal()
@@ -22,6 +30,13 @@ pub(super) fn error(text: &str) {
 /// JSON for machines, indented for the people who look over their shoulders.
 pub(super) fn json(value: &Value) {
     print(&format!("{value:#}\n"));
+}
+
+/// Names come from strangers: what would move the operator's cursor is shown escaped.
+pub(super) fn visible(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect()
 }
 
 /// Columns, as wide as their widest cell.

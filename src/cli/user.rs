@@ -4,20 +4,15 @@ mod show;
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::Path};
 
-use clap::{Args, Subcommand};
-use serde_json::json;
-
-use super::{error::CliError, output, password};
+use super::{desk::Desk, error::CliError, output::Json, password};
 use crate::{
     auth,
-    clock::{Clock, Timestamp},
-    config::{self, Checked},
-    id::UserId,
     metrics::Metrics,
     password::Passwords,
     secret::SecretText,
-    store::{Account, Name, NewUser, Store, UpdateUserError, UserChanges},
+    store::{Name, NewUser, UpdateUserError, UserChanges},
 };
+use clap::{Args, Subcommand};
 
 pub(super) const EXAMPLES: &str = "Examples:
   portcullis user add ada --email ada@example.com --role staff
@@ -123,33 +118,13 @@ pub(super) struct One {
     output: Json,
 }
 
-#[derive(Args)]
-pub(super) struct Json {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Does one command on the store that the configuration names.
 pub(super) fn user(config: &Path, command: Command) -> Result<(), CliError> {
-    let checked = config::read(config).map_err(CliError::Config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let desk = Desk { store: Store::open(checked.store())?, clock: Clock::system(), checked };
-    let done = runtime.block_on(desk.serve(command));
-    desk.store.close();
-    done
-}
-
-/// Where an operator's wishes are taken.
-struct Desk {
-    checked: Checked,
-    store: Store,
-    /// Read right before each change: an instant from before a prompt would leave tokens alive.
-    clock: Clock,
+    Desk::serve(config, async |desk| desk.change(command).await)
 }
 
 impl Desk {
-    async fn serve(&self, command: Command) -> Result<(), CliError> {
+    async fn change(&self, command: Command) -> Result<(), CliError> {
         match command {
             Command::Add(add) => self.add(add).await,
             Command::List(output) => self.list(output.json).await,
@@ -250,34 +225,6 @@ impl Desk {
         let passwords = Passwords::start(settings, NonZeroUsize::MIN, Metrics::default())?;
         passwords.judge(&password)?;
         Ok(passwords.hash(password).await?)
-    }
-
-    async fn find(&self, user: &str) -> Result<Account, CliError> {
-        let found = match user.strip_prefix("id:") {
-            Some(id) => match id.parse::<UserId>() {
-                Ok(id) => self.store.account(&id).await?,
-                Err(_) => None,
-            },
-            None => {
-                let name = Name { exact: user.to_owned(), canonical: auth::canonical(user) };
-                self.store.account_by_name(&name, true, true).await?
-            }
-        };
-        found.ok_or_else(|| CliError::UnknownUser(user.to_owned()))
-    }
-
-    /// Until when a revocation must be remembered at least: no token lives longer.
-    fn until(&self) -> Timestamp {
-        self.clock.now().plus(self.checked.longest_token_life())
-    }
-
-    fn done(&self, user: &UserId, what: &str, json: bool) -> Result<(), CliError> {
-        if json {
-            output::json(&json!({"id": user.as_str(), "done": what}));
-        } else {
-            output::print(&format!("user {user}: {what}\n"));
-        }
-        Ok(())
     }
 }
 

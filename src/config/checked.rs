@@ -1,4 +1,4 @@
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf};
 
 use super::{
     draft::{Certificates, Draft, Keys},
@@ -6,7 +6,12 @@ use super::{
     record::Record,
     settings::Settings,
 };
-use crate::{password, store, telemetry, token::KeySettings};
+use crate::{
+    auth, password,
+    secret::Secret,
+    store, telemetry,
+    token::{self, KeySettings},
+};
 
 /// A configuration without a fault, everything that it names read.
 #[derive(Debug)]
@@ -71,10 +76,26 @@ impl Checked {
         &self.draft.store
     }
 
-    /// How long a token can live at most.
-    pub fn longest_token_life(&self) -> Duration {
-        let tokens = &self.draft.tokens;
-        tokens.session_lifetime.max(tokens.refresh_lifetime).max(tokens.access_lifetime)
+    /// Accounts and attempts.
+    pub const fn auth(&self) -> &auth::Settings {
+        &self.draft.auth
+    }
+
+    /// How tokens are made and checked, but for the keys.
+    pub const fn lifetimes(&self) -> &token::Settings {
+        &self.draft.tokens
+    }
+
+    /// How tokens are made and checked. Makes no development secret.
+    ///
+    /// # Errors
+    /// When that secret is used, and is not there or cannot be read.
+    pub fn tokens(&self) -> Result<token::Settings, PrepareError> {
+        let keys = match &self.draft.keys {
+            Keys::Development(development) => vec![development_key(development.read()?)],
+            Keys::Given(keys) => keys.clone(),
+        };
+        Ok(token::Settings { keys, ..self.draft.tokens.clone() })
     }
 
     /// The settings; makes the development certificate and secret where they are used and missing.
@@ -88,13 +109,15 @@ impl Checked {
             None => Vec::new(),
         };
         let keys = match &self.draft.keys {
-            Keys::Development(development) => {
-                vec![KeySettings { id: DEVELOPMENT_ID.to_owned(), secret: development.prepare()? }]
-            }
+            Keys::Development(development) => vec![development_key(development.prepare()?)],
             Keys::Given(keys) => keys.clone(),
         };
         Ok(self.draft.finish(certificates, keys))
     }
+}
+
+fn development_key(secret: Secret) -> KeySettings {
+    KeySettings { id: DEVELOPMENT_ID.to_owned(), secret }
 }
 
 /// `kid` of tokens signed with the development secret.

@@ -115,6 +115,11 @@ impl Secret {
             );
         }
         self.check().map_err(|why| PrepareError::Unusable { path: self.path.clone(), why })?;
+        self.read()
+    }
+
+    /// The secret on disk.
+    pub(super) fn read(&self) -> Result<secret::Secret, PrepareError> {
         files::read_secret(&self.path).map_err(|source| self.unreadable(source))
     }
 

@@ -17,6 +17,7 @@ use std::ops::Range;
 
 use toml::{Spanned, de::DeValue};
 
+pub use self::duration::duration;
 pub(super) use self::{
     address::Listening,
     choice::Choice,

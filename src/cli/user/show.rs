@@ -1,6 +1,9 @@
 use serde_json::{Value, json};
 
-use crate::{cli::output, store::User};
+use crate::{
+    cli::output::{self, visible},
+    store::User,
+};
 
 /// One user.
 pub(in crate::cli) fn user(user: &User, as_json: bool) {
@@ -60,11 +63,4 @@ fn record(user: &User) -> Value {
 
 const fn state(user: &User) -> &'static str {
     if user.disabled { "disabled" } else { "active" }
-}
-
-/// Names come from strangers: what would move the operator's cursor is shown escaped.
-fn visible(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
 }

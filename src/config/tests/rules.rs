@@ -568,7 +568,13 @@ fn a_route_behind_an_auth_endpoint_is_warned_about() {
         let route = format!("[[route]]\npath = \"{path}\"\nupstream = \"echo\"\n");
         Site::new(&format!("[auth]\nprefix = \"{prefix}\"\n{route}{SMALLEST}"))
     };
-    for path in ["/api/auth/login/", "/api/auth/login", "/api/auth/token/refresh/", "/api/auth/Me"] {
+    for path in [
+        "/api/auth/login/",
+        "/api/auth/login",
+        "/api/auth/token/refresh/",
+        "/api/auth/Me",
+        "/api/auth/sessions/x",
+    ] {
         let warnings = site("/api/auth", path).warnings();
         assert!(warnings.starts_with("warning: no request can take this route\n"), "{path}: {warnings}");
         assert!(warnings.contains("gateway.toml:4:8"), "{warnings}");
@@ -577,6 +583,7 @@ fn a_route_behind_an_auth_endpoint_is_warned_about() {
         ("/api/auth", "/api/auth/*"),
         ("/api/auth", "/api/auth/login/x"),
         ("/api/auth", "/api/auth/captcha"),
+        ("/api/auth", "/api/auth/sessions/x/y"),
         ("/auth", "/api/auth/login"),
         ("off", "/api/auth/login"),
     ] {

@@ -17,6 +17,11 @@ impl FromToml for Duration {
     }
 }
 
+/// Reads a duration as the configuration writes it, as in `30s` or `7d`.
+pub fn duration(text: &str) -> Option<Duration> {
+    parse(text).filter(|duration| *duration <= LONGEST)
+}
+
 impl ToToml for Duration {
     fn to_toml(&self) -> toml::Value {
         let millis = self.as_millis();

@@ -63,9 +63,19 @@ impl TestGateway {
         Self::in_folder(Arc::new(TempDir::new().unwrap()), Clock::manual(NOW), config)
     }
 
+    /// As [`Self::with`], by that clock: the system's, where commands work on the same store.
+    pub fn by_clock(clock: Clock, config: &str) -> Self {
+        Self::in_folder(Arc::new(TempDir::new().unwrap()), clock, config)
+    }
+
     /// As [`Self::with`], over the store and the keys of another.
     pub fn beside(other: &Self, config: &str) -> Self {
-        Self::in_folder(Arc::clone(&other.folder), other.clock.clone(), config)
+        Self::beside_by_clock(other, other.clock.clone(), config)
+    }
+
+    /// As [`Self::beside`], by a clock of its own.
+    pub fn beside_by_clock(other: &Self, clock: Clock, config: &str) -> Self {
+        Self::in_folder(Arc::clone(&other.folder), clock, config)
     }
 
     fn in_folder(folder: Arc<TempDir>, clock: Clock, config: &str) -> Self {

@@ -7,11 +7,13 @@ mod gateway;
 mod process;
 pub mod raw_h2;
 mod scripted;
+mod tokens;
 mod upstream;
 
 pub use answer::Answer;
 pub use client::{Client, H2, Stream, bearer, request};
-pub use gateway::{TestGateway, credentials, registration};
+pub use gateway::{NOW, TestGateway, credentials, registration};
 pub use process::Process;
 pub use scripted::{Ending, Scripted, Wire};
+pub use tokens::{claims, sign, sign_text};
 pub use upstream::{Recorded, Upstream, ok};
