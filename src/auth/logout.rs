@@ -74,7 +74,7 @@ impl Inner {
     }
 
     /// Applies what the store has committed. What it could not commit is refused by this process all the same,
-    /// and answered as the failure it is.
+    /// and answered as the failure it is. So is what somebody else has ended already: their word may be on its way here.
     pub(super) fn committed(
         &self,
         revoked: Result<Vec<Revocation>, StoreError>,
@@ -84,6 +84,9 @@ impl Inner {
         match revoked {
             Ok(revoked) => {
                 self.apply(&revoked);
+                if revoked.is_empty() {
+                    self.revocations().apply_local(&wanted, until);
+                }
                 Ok(())
             }
             Err(error) => {

@@ -17,7 +17,7 @@ use crate::{
     password::{PasswordError, Passwords},
     revocation::RevocationList,
     secret::{ExposeSecret, SecretText},
-    store::{IssuedToken, NewSession, Revocation, Store, StoreError, User},
+    store::{IssuedToken, NewSession, Revocation, Revoked, Store, StoreError, User},
     token::{self, ClaimValue, KeyRing, NewToken, Profile, TokenKind, Verified},
 };
 
@@ -239,9 +239,12 @@ impl Inner {
 }
 
 /// The latest that a token which is revoked `now` can be taken, for those that no session bounds.
+///
+/// A backend's may be dated a little later and still be meant, may live its lifetime and the leeway, and is taken for
+/// the leeway longer: any gateway's, so the largest there is.
 pub fn latest_expiry(tokens: &token::Settings, now: Timestamp) -> Timestamp {
     let longest = tokens.session_lifetime.max(tokens.refresh_lifetime).max(tokens.access_lifetime);
-    now.plus(longest).plus(tokens.leeway)
+    now.plus(longest).plus(Revoked::CLOCK_TOLERANCE).plus(Revocation::SLACK).plus(Revocation::SLACK)
 }
 
 /// The first tokens of a session.

@@ -1,10 +1,8 @@
 //! Logout means logout.
 
-use aws_lc_rs::hmac;
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::json;
 
-use crate::harness::{Answer, Process, TestGateway, bearer};
+use crate::harness::{Answer, Process, TestGateway, bearer, sign};
 
 const LOGOUT: &str = "/api/auth/logout/";
 
@@ -132,16 +130,11 @@ fn a_logged_out_token_stays_dead_as_long_as_it_lives() {
         upstream = "echo"
         "#,
     );
-    let secret = std::fs::read(gateway.folder().join("data/jwt.secret")).unwrap();
     let payload = json!({
         "token_type": "access", "user_id": "1", "jti": "0".repeat(32), "sid": "0".repeat(32),
         "iat": 1_800_000_000, "exp": 1_800_000_600,
     });
-    let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
-    let input =
-        format!("{}.{}", encode(r#"{"alg":"HS256","typ":"JWT"}"#.into()), encode(payload.to_string()));
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.trim_ascii_end()), input.as_bytes());
-    let token = format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag));
+    let token = sign(gateway.folder(), &payload);
     gateway.get_as("/x", &token).expect(200);
     gateway.post_as(LOGOUT, &token, &json!({})).expect(200);
     gateway.pass(300);

@@ -24,6 +24,7 @@ mod logout;
 mod operators;
 mod proxies;
 mod refresh;
+mod revocation;
 mod routes;
 mod semantics;
 mod sessions;
