@@ -17,7 +17,7 @@ use crate::{
     password::{PasswordError, Passwords},
     revocation::RevocationList,
     secret::{ExposeSecret, SecretText},
-    store::{IssuedToken, NewSession, Revocation, Store, StoreError, User},
+    store::{IssuedToken, NewSession, Revocation, Revoked, Store, StoreError, User},
     token::{self, ClaimValue, KeyRing, NewToken, Profile, TokenKind, Verified},
 };
 
