@@ -7,6 +7,7 @@ mod login;
 mod logout;
 mod name;
 mod operation;
+mod places;
 mod principal;
 mod refresh;
 mod register;

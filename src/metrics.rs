@@ -5,6 +5,7 @@
 //! Never here: HTTP, the words of a metric's help text (`admin`).
 
 mod cells;
+mod limit;
 mod listener;
 mod server_numbers;
 
@@ -15,6 +16,7 @@ use std::{
 };
 
 pub use cells::{Counter, Gauge, Histogram, RequestCells, Verdict};
+pub use limit::{ByLimit, Limit};
 pub use listener::{ByListener, Listener};
 pub use server_numbers::ServerNumbers;
 
@@ -123,7 +125,7 @@ pub struct Numbers {
     /// Successors of a rotating client replaced unused.
     pub refresh_replacements: Counter,
     /// Attempts refused by a throttle.
-    pub throttled: Counter,
+    pub throttled: ByLimit,
     /// Password hashes waiting for a thread.
     pub hash_queue: Gauge,
     /// Password hashes turned away because too many waited.

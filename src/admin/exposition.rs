@@ -10,7 +10,7 @@ use prometheus_client::{
 };
 
 use super::{BuildInfo, upstreams};
-use crate::metrics::{Histogram, Listener, Metrics, RequestCells, Verdict};
+use crate::metrics::{Histogram, Limit, Listener, Metrics, RequestCells, Verdict};
 
 /// Reads the numbers at each scrape.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ impl Collector for Exposition {
         upstreams::encode(&mut encoder, &self.metrics.servers())?;
         self.encode_connections(&mut encoder)?;
         self.encode_certificates(&mut encoder)?;
+        self.encode_throttled(&mut encoder)?;
         for (name, help, value) in self.counters() {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
@@ -98,7 +99,17 @@ impl Exposition {
         Ok(())
     }
 
-    fn counters(&self) -> [(&'static str, &'static str, u64); 18] {
+    fn encode_throttled(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Attempts refused by a throttle";
+        let mut family = encoder.encode_descriptor("throttled", help, None, MetricType::Counter)?;
+        for limit in Limit::ALL {
+            let refused = self.metrics.throttled.of(limit).value();
+            family.encode_family(&[("limit", limit.label())])?.encode_counter(&refused, WITHOUT_EXEMPLAR)?;
+        }
+        Ok(())
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, u64); 17] {
         let numbers = &self.metrics;
         [
             ("connections_accepted", "Connections accepted", numbers.connections_accepted.value()),
@@ -143,7 +154,6 @@ impl Exposition {
                 "Unused successors of refresh tokens replaced",
                 numbers.refresh_replacements.value(),
             ),
-            ("throttled", "Attempts refused by a throttle", numbers.throttled.value()),
             (
                 "password_hashes_refused",
                 "Password hashes turned away because too many waited",

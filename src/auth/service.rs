@@ -7,13 +7,14 @@ use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use super::{
     authenticate::Authenticator,
     operation::{Caller, Operation, Outcome, Rejection, TokenPair},
+    places::Places,
     settings::{Quota, Settings},
-    throttle::{Counted, Counting, KnownPlaces, Throttle},
+    throttle::{Counted, Counting, Throttle},
 };
 use crate::{
     clock::{Clock, Timestamp},
     id::{SessionId, TokenId},
-    metrics::Metrics,
+    metrics::{Limit, Metrics},
     password::{PasswordError, Passwords},
     revocation::RevocationList,
     secret::{ExposeSecret, SecretText},
@@ -43,7 +44,7 @@ pub(super) struct Inner {
     pub(super) address_throttle: Throttle<IpAddr>,
     pub(super) registration_throttle: Throttle<IpAddr>,
     pub(super) session_throttle: Throttle<Counted>,
-    pub(super) known_places: KnownPlaces,
+    pub(super) places: Places,
 }
 
 impl AuthService {
@@ -62,7 +63,7 @@ impl AuthService {
             address_throttle: Throttle::new(settings.per_address, THROTTLED_KEYS),
             registration_throttle: Throttle::new(settings.registrations, THROTTLED_KEYS),
             session_throttle: Throttle::new(SESSIONS, THROTTLED_KEYS),
-            known_places: KnownPlaces::new(),
+            places: Places::new(),
             counting: Counting::new(),
             settings,
             tokens,
@@ -229,8 +230,8 @@ impl Inner {
     }
 
     /// Counts an attempt that a throttle refused.
-    pub(super) fn throttled(&self, retry_after: Duration) -> Rejection {
-        self.metrics.throttled.increment();
+    pub(super) fn throttled(&self, limit: Limit, retry_after: Duration) -> Rejection {
+        self.metrics.throttled.of(limit).increment();
         Rejection::Throttled { retry_after }
     }
 }
@@ -254,4 +255,4 @@ impl From<PasswordError> for Rejection {
 const SESSIONS: Quota = Quota { attempts: NonZeroU32::new(100).unwrap(), window: Duration::from_secs(300) };
 
 /// Accounts and addresses that one throttle tells apart.
-const THROTTLED_KEYS: usize = 100_000;
+pub(super) const THROTTLED_KEYS: usize = 100_000;
