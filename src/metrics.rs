@@ -130,8 +130,8 @@ pub struct Numbers {
     pub hash_queue: Gauge,
     /// Password hashes turned away because too many waited.
     pub hashes_refused: Counter,
-    /// Live revocations in memory.
-    pub revocations: Gauge,
+    /// Revocations that the store could not keep, and that will not be written: too many waited.
+    pub revocations_forgotten: Counter,
     /// Number of the last log entry that this process has applied.
     pub revocation_sequence: Gauge,
     /// Store operations that failed.

@@ -9,13 +9,17 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::{BuildInfo, upstreams};
-use crate::metrics::{Histogram, Limit, Listener, Metrics, RequestCells, Verdict};
+use super::{BuildInfo, revocations, upstreams};
+use crate::{
+    metrics::{Histogram, Limit, Listener, Metrics, RequestCells, Verdict},
+    revocation::RevocationList,
+};
 
 /// Reads the numbers at each scrape.
 #[derive(Debug)]
 pub(super) struct Exposition {
     pub(super) metrics: Metrics,
+    pub(super) revocations: RevocationList,
     pub(super) build: BuildInfo,
 }
 
@@ -43,6 +47,7 @@ impl Collector for Exposition {
         self.encode_connections(&mut encoder)?;
         self.encode_certificates(&mut encoder)?;
         self.encode_throttled(&mut encoder)?;
+        revocations::encode(&mut encoder, &self.revocations, &self.metrics)?;
         for (name, help, value) in self.counters() {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
@@ -168,17 +173,11 @@ impl Exposition {
         ]
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 2] {
         let numbers = &self.metrics;
         [
             ("tunnels", "WebSocket tunnels open now", numbers.tunnels.value()),
             ("password_hash_queue", "Password hashes waiting for a thread", numbers.hash_queue.value()),
-            ("revocations", "Revocations in memory that are not yet past", numbers.revocations.value()),
-            (
-                "revocation_sequence",
-                "Number of the last revocation log entry applied",
-                numbers.revocation_sequence.value(),
-            ),
         ]
     }
 }

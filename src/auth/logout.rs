@@ -48,7 +48,7 @@ impl Inner {
 
     /// Ends every session of the bearer.
     pub(super) async fn logout_all(&self, bearer: &SecretText) -> Result<Outcome, Rejection> {
-        let bearer = self.bearer(bearer)?;
+        let bearer = self.bearer_who_leaves(bearer)?;
         let now = self.clock.now();
         let until = self.latest_expiry(now);
         let ended = self.store.end_sessions_of(&bearer.user, until, now).await;

@@ -142,6 +142,9 @@ pub enum Rejection {
     /// Strangers may not open accounts.
     #[error("registration is closed")]
     RegistrationClosed,
+    /// The token may have been revoked elsewhere, and nobody here would know.
+    #[error("the revocations known here are stale")]
+    RevocationsStale,
     /// Tokens cannot be signed.
     #[error("tokens cannot be signed")]
     SigningFailed,

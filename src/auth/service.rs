@@ -12,11 +12,11 @@ use super::{
     throttle::{Counted, Counting, Throttle},
 };
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, Stopwatch, Timestamp},
     id::{SessionId, TokenId},
     metrics::{Limit, Metrics},
     password::{PasswordError, Passwords},
-    revocation::RevocationList,
+    revocation::{Freshness, RevocationList},
     secret::{ExposeSecret, SecretText},
     store::{IssuedToken, NewSession, Revocation, Store, StoreError, User},
     token::{self, ClaimValue, KeyRing, NewToken, Profile, TokenKind, Verified},
@@ -109,15 +109,29 @@ impl Inner {
 
     fn verify(&self, token: &SecretText) -> Result<Outcome, Rejection> {
         match self.authenticator.verify_any(token.expose_secret(), self.clock.now()) {
-            Ok(verified) => Ok(Outcome::Valid(verified.user)),
+            Ok(verified) => self.fresh().map(|()| Outcome::Valid(verified.user)),
             Err(_) => Err(Rejection::VerificationFailed),
         }
     }
 
-    /// The access token that an operation asks for.
+    /// The access token that lets an operation happen.
     pub(super) fn bearer(&self, bearer: &SecretText) -> Result<Verified, Rejection> {
+        let verified = self.bearer_who_leaves(bearer)?;
+        self.fresh().map(|()| verified)
+    }
+
+    /// As [`Self::bearer`], for operations that only take away: a token that was revoked elsewhere may do so too,
+    /// and nobody shall have to wait with it.
+    pub(super) fn bearer_who_leaves(&self, bearer: &SecretText) -> Result<Verified, Rejection> {
         let now = self.clock.now();
         Ok(self.authenticator.verify(bearer.expose_secret(), TokenKind::Access, now)?)
+    }
+
+    fn fresh(&self) -> Result<(), Rejection> {
+        match self.authenticator.freshness(Stopwatch::start()) {
+            Freshness::Fresh => Ok(()),
+            Freshness::Stale => Err(Rejection::RevocationsStale),
+        }
     }
 
     /// A session that begins now, with the identifiers of its first tokens.

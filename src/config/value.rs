@@ -20,6 +20,7 @@ use toml::{Spanned, de::DeValue};
 pub(super) use self::{
     address::Listening,
     choice::Choice,
+    duration::Limit,
     pairs::{Pair, Pairs},
     rules::Rules,
     server::{Server, ServerPlace},

@@ -179,7 +179,8 @@ impl Worker {
         let started = Stopwatch::start();
         let now = self.clock.now();
         let (head, incoming) = request.into_parts();
-        let verdict = judge(&self.snapshot, &head, now);
+        let revocations = self.snapshot.authenticator.freshness(started);
+        let verdict = judge(&self.snapshot, &head, now, revocations);
         let mut trail = self.trail(&head, downstream, now, started, verdict.label());
         trail.cors = verdict.cors(&self.snapshot, &head).map(|cors| Grant::new(cors, &head.headers));
         match verdict {

@@ -15,6 +15,7 @@ use crate::{
     clock::Timestamp,
     dialect::Endpoint,
     metrics,
+    revocation::Freshness,
     route::{self, Access, Cors, Found, Owner, Route},
 };
 
@@ -69,6 +70,8 @@ pub enum Refusal {
     PathAmbiguous,
     /// The user does not meet the route's rule.
     RequirementUnmet,
+    /// The token may have been revoked, and nobody here would know.
+    RevocationsStale,
     /// The path, or the host, is malformed.
     TargetMalformed,
     /// The credentials do not open the route.
@@ -80,8 +83,13 @@ pub enum Refusal {
 }
 
 /// Judges a request by its head alone. Pure: the same head at the same instant gets the same verdict, and there is
-/// no second judge.
-pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdict<'s> {
+/// no second judge. Where what is known of revocations is not fresh, nobody is let in as anybody.
+pub fn judge<'s>(
+    snapshot: &'s Snapshot,
+    head: &Parts,
+    now: Timestamp,
+    revocations: Freshness,
+) -> Verdict<'s> {
     let refuse = |refusal, route| Verdict::Refuse { refusal, route, principal: None };
     if head.headers.len() > snapshot.header_count {
         return refuse(Refusal::TooManyHeaders, None);
@@ -142,6 +150,11 @@ pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdic
         }
         Err(refusal) => return refuse(Refusal::Token(refusal), Some(index)),
     };
+    // After the token: one that is bad anyway is refused as that, and who has none need not wait for anything.
+    if revocations == Freshness::Stale {
+        let refusal = Refusal::RevocationsStale;
+        return Verdict::Refuse { refusal, route: Some(index), principal: Some(principal) };
+    }
     if are_met(&route.require, principal.verified()) {
         Verdict::Forward { index, route, principal: Some(principal) }
     } else {
@@ -205,6 +218,7 @@ impl<'s> Verdict<'s> {
                 Refusal::MethodNotAllowed(_) => metrics::Verdict::MethodNotAllowed,
                 Refusal::NotFound => metrics::Verdict::NotFound,
                 Refusal::RequirementUnmet => metrics::Verdict::Forbidden,
+                Refusal::RevocationsStale => metrics::Verdict::Stale,
                 Refusal::Token(refusal) => refused(*refusal),
             },
         }

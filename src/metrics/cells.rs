@@ -119,6 +119,8 @@ pub enum Verdict {
     Public,
     /// Whoever came without TLS was sent to HTTPS.
     Redirected,
+    /// The token may have been revoked, and nobody here would know.
+    Stale,
     /// The token is past its expiry.
     TokenExpired,
     /// The token is not one of ours, or not an access token.
@@ -131,7 +133,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order of the cells.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Allowed,
         Self::Anonymous,
         Self::Endpoint,
@@ -143,6 +145,7 @@ impl Verdict {
         Self::Preflight,
         Self::Public,
         Self::Redirected,
+        Self::Stale,
         Self::TokenExpired,
         Self::TokenInvalid,
         Self::TokenMissing,
@@ -163,6 +166,7 @@ impl Verdict {
             Self::Preflight => "preflight",
             Self::Public => "public",
             Self::Redirected => "redirected",
+            Self::Stale => "stale",
             Self::TokenExpired => "token_expired",
             Self::TokenInvalid => "token_invalid",
             Self::TokenMissing => "token_missing",

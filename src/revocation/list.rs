@@ -1,11 +1,20 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use super::{expiring::Expiring, users::Users};
+use super::{
+    expiring::Expiring,
+    freshness::{Freshness, LastLook},
+    settings::Settings,
+    unwritten::Unwritten,
+    users::Users,
+};
 use crate::{
-    clock::Timestamp,
+    clock::{Stopwatch, Timestamp},
     metrics::Metrics,
     store::{Revocation, Revoked},
     token::Verified,
@@ -23,7 +32,24 @@ struct Lists {
     users: Users,
     /// The log's highest number seen.
     known: AtomicU64,
+    /// When the next entry expires, as of the last sweep: Unix seconds, 0 where none does.
+    next_expiry: AtomicU64,
+    look: LastLook,
+    unwritten: Unwritten,
     metrics: Metrics,
+}
+
+/// How large a list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Tokens revoked one by one.
+    pub tokens: usize,
+    /// Sessions that have ended.
+    pub sessions: usize,
+    /// Users that are blocked, or whose older tokens are dead.
+    pub users: usize,
+    /// Memory taken, spare room included, in bytes; what the allocator adds is not known.
+    pub bytes: usize,
 }
 
 /// Why a token is refused.
@@ -40,13 +66,21 @@ pub enum Cause {
 }
 
 impl RevocationList {
-    /// A list that refuses nothing, and keeps `metrics.revocations` true.
+    /// A list that refuses nothing.
     pub fn new(metrics: Metrics) -> Self {
+        Self::with(Settings::default(), metrics)
+    }
+
+    /// As [`Self::new`], for a process that is to follow a log as the settings say.
+    pub fn with(settings: Settings, metrics: Metrics) -> Self {
         Self(Arc::new(Lists {
             tokens: Expiring::new(),
             sessions: Expiring::new(),
             users: Users::new(),
             known: AtomicU64::new(0),
+            next_expiry: AtomicU64::new(0),
+            look: LastLook::new(settings.max_staleness),
+            unwritten: Unwritten::default(),
             metrics,
         }))
     }
@@ -81,12 +115,11 @@ impl RevocationList {
                 self.0.users.change(user, |refused| refused.set_blocked(false, *sequence));
             }
         }
-        self.count();
     }
 
     /// Refuses what could not be written into the log because the store is away.
     ///
-    /// Only this process knows of it, and not after a restart. A user-instant has no number here: sessions that
+    /// Only this process knows of it, until [`super::Feed`] has written it into a store that is back. A user-instant has no number here: sessions that
     /// the log's last known number does not tell apart are told apart by the time of their tokens, those of the
     /// next ten seconds included, until the same user's instant reaches the log.
     pub fn apply_local(&self, what: &Revoked, until: Timestamp) {
@@ -105,16 +138,16 @@ impl RevocationList {
                 users.change(user, |refused| refused.set_blocked_locally(false, known));
             }
         }
-        self.count();
+        self.0.unwritten.add(what, until, &self.0.metrics);
     }
 
     /// Forgets what no living token is concerned by, one small part locked at a time. Milliseconds for each hundred
     /// thousand entries: not for async threads.
     pub fn sweep(&self, now: Timestamp) {
-        self.0.tokens.sweep(now);
-        self.0.sessions.sweep(now);
-        self.0.users.sweep(now);
-        self.count();
+        let lists = &*self.0;
+        let next = [lists.tokens.sweep(now), lists.sessions.sweep(now), lists.users.sweep(now)];
+        let next = next.into_iter().flatten().min().map_or(0, u64::from);
+        lists.next_expiry.store(next, Ordering::Relaxed);
     }
 
     /// How many tokens, sessions and users are on the list.
@@ -127,8 +160,50 @@ impl RevocationList {
         self.len() == 0
     }
 
-    fn count(&self) {
-        self.0.metrics.revocations.set(u64::try_from(self.len()).unwrap_or(u64::MAX));
+    /// How large the list is. Walks some hundreds of parts: for whoever looks, not for requests.
+    pub fn size(&self) -> Size {
+        let Lists { tokens, sessions, users, .. } = &*self.0;
+        Size {
+            tokens: tokens.len(),
+            sessions: sessions.len(),
+            users: users.len(),
+            bytes: tokens.bytes() + sessions.bytes() + users.bytes(),
+        }
+    }
+
+    /// When the first of the present entries expires, as of the last sweep, in seconds since the epoch; `None`
+    /// where none ever does. The oldest go first: one long past means that nobody sweeps.
+    pub fn next_expiry(&self) -> Option<u64> {
+        Some(self.0.next_expiry.load(Ordering::Relaxed)).filter(|next| *next > 0)
+    }
+
+    /// Whether anybody may be let in at `now` by what this process knows.
+    pub fn freshness(&self, now: Stopwatch) -> Freshness {
+        self.0.look.freshness(now)
+    }
+
+    /// How long ago, at `now`, the log was last read to its end.
+    pub fn lag(&self, now: Stopwatch) -> Duration {
+        self.0.look.age(now)
+    }
+
+    /// How old that may be; `None`: as old as it gets.
+    pub fn max_staleness(&self) -> Option<Duration> {
+        self.0.look.max_staleness()
+    }
+
+    /// How many revocations wait to be written because the store could not keep them.
+    pub fn unwritten_len(&self) -> usize {
+        self.0.unwritten.len()
+    }
+
+    /// A look into the log that began at `began` has seen its end.
+    pub(super) fn looked(&self, began: Stopwatch) {
+        self.0.look.succeeded(began);
+    }
+
+    pub(super) fn unwritten(&self) -> &Unwritten {
+        &self.0.unwritten
     }
 }
 

@@ -24,7 +24,7 @@ fn operators_see_life_readiness_and_numbers() {
         r#"portcullis_requests_total{route="/*",status="4xx"} 1"#,
         r#"portcullis_verdicts_total{verdict="token_missing"} 1"#,
         "portcullis_registrations_total 1",
-        "portcullis_revocations 1",
+        r#"portcullis_revocation_entries{kind="session"} 1"#,
     ] {
         assert!(text.contains(line), "no `{line}` in {text}");
     }

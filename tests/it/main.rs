@@ -25,6 +25,7 @@ mod proxies;
 mod refresh;
 mod routes;
 mod semantics;
+mod staleness;
 mod startup;
 mod streams;
 mod throttles;
