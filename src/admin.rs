@@ -4,6 +4,7 @@
 //! Never here: sockets (`server`), anything of a user or a token.
 
 mod exposition;
+mod handshakes;
 mod revocations;
 mod upstreams;
 

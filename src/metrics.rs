@@ -5,8 +5,10 @@
 //! Never here: HTTP, the words of a metric's help text (`admin`).
 
 mod cells;
+mod handshake;
 mod limit;
 mod listener;
+mod sampled;
 mod server_numbers;
 
 use std::{
@@ -16,8 +18,10 @@ use std::{
 };
 
 pub use cells::{Counter, Gauge, Histogram, RequestCells, Verdict};
+pub use handshake::{ByHandshakeFailure, HandshakeFailure};
 pub use limit::{ByLimit, Limit};
 pub use listener::{ByListener, Listener};
+pub use sampled::Sampled;
 pub use server_numbers::ServerNumbers;
 
 use crate::clock::Timestamp;
@@ -111,13 +115,17 @@ pub struct Numbers {
     /// TLS handshakes completed.
     pub handshakes: Counter,
     /// TLS handshakes that failed or took too long.
-    pub handshake_failures: Counter,
+    pub handshake_failures: ByHandshakeFailure,
     /// Good logins.
     pub logins: Counter,
     /// Refused logins.
     pub login_failures: Counter,
     /// Accounts registered.
     pub registrations: Counter,
+    /// Logouts granted, of one session or of all.
+    pub logouts: Counter,
+    /// Passwords changed by their users.
+    pub password_changes: Counter,
     /// Refreshes granted.
     pub refreshes: Counter,
     /// Sessions ended because a token came that only a thief can have kept.
@@ -130,6 +138,8 @@ pub struct Numbers {
     pub hash_queue: Gauge,
     /// Password hashes turned away because too many waited.
     pub hashes_refused: Counter,
+    /// How long hashing a password, or checking one, takes a thread.
+    pub hash_duration: Histogram,
     /// Revocations that the store could not keep, and that will not be written: too many waited.
     pub revocations_forgotten: Counter,
     /// Number of the last log entry that this process has applied.
@@ -138,6 +148,8 @@ pub struct Numbers {
     pub store_failures: Counter,
     /// Access log lines dropped because their writer could not keep up.
     pub log_lines_dropped: Counter,
+    /// Lines on standard error dropped because nobody read it.
+    pub event_lines_dropped: Sampled,
     certificates: Mutex<BTreeMap<String, Timestamp>>,
     workers: Mutex<Vec<Arc<RequestCells>>>,
     servers: Mutex<Vec<Arc<ServerNumbers>>>,

@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::{BuildInfo, revocations, upstreams};
+use super::{BuildInfo, handshakes, revocations, upstreams};
 use crate::{
     metrics::{Histogram, Limit, Listener, Metrics, RequestCells, Verdict},
     revocation::RevocationList,
@@ -43,10 +43,23 @@ impl Collector for Exposition {
             "From forwarding to the head of the upstream's answer",
             workers.iter().map(|cells| &cells.upstream_duration),
         )?;
+        encode_durations(
+            &mut encoder,
+            "auth_duration",
+            "From a request's head to the verdict on its token",
+            workers.iter().map(|cells| &cells.auth_duration),
+        )?;
+        encode_durations(
+            &mut encoder,
+            "password_hash_duration",
+            "Hashing a password, or checking one, without the wait for a thread",
+            std::iter::once(&self.metrics.hash_duration),
+        )?;
         upstreams::encode(&mut encoder, &self.metrics.servers())?;
         self.encode_connections(&mut encoder)?;
         self.encode_certificates(&mut encoder)?;
         self.encode_throttled(&mut encoder)?;
+        handshakes::encode(&mut encoder, &self.metrics)?;
         revocations::encode(&mut encoder, &self.revocations, &self.metrics)?;
         for (name, help, value) in self.counters() {
             encoder
@@ -114,7 +127,7 @@ impl Exposition {
         Ok(())
     }
 
-    fn counters(&self) -> [(&'static str, &'static str, u64); 17] {
+    fn counters(&self) -> [(&'static str, &'static str, u64); 19] {
         let numbers = &self.metrics;
         [
             ("connections_accepted", "Connections accepted", numbers.connections_accepted.value()),
@@ -144,10 +157,11 @@ impl Exposition {
                 numbers.proxy_header_failures.value(),
             ),
             ("tls_handshakes", "TLS handshakes completed", numbers.handshakes.value()),
-            ("tls_handshake_failures", "TLS handshakes that failed", numbers.handshake_failures.value()),
             ("logins", "Logins granted", numbers.logins.value()),
             ("login_failures", "Logins refused", numbers.login_failures.value()),
             ("registrations", "Accounts registered", numbers.registrations.value()),
+            ("logouts", "Logouts granted, of one session or of all", numbers.logouts.value()),
+            ("password_changes", "Passwords changed by their users", numbers.password_changes.value()),
             ("refreshes", "Refreshes granted", numbers.refreshes.value()),
             (
                 "refresh_thefts",
@@ -169,6 +183,11 @@ impl Exposition {
                 "access_log_lines_dropped",
                 "Access log lines that were not written",
                 numbers.log_lines_dropped.value(),
+            ),
+            (
+                "event_lines_dropped",
+                "Lines on standard error that were not written",
+                numbers.event_lines_dropped.value(),
             ),
         ]
     }
@@ -203,7 +222,10 @@ fn encode_durations<'a>(
     help: &str,
     histograms: impl Iterator<Item = &'a Histogram>,
 ) -> fmt::Result {
-    let bounds = Histogram::BOUNDS.iter().map(std::time::Duration::as_secs_f64).chain([f64::INFINITY]);
+    let mut histograms = histograms.peekable();
+    // All of one metric have the same.
+    let bounds = histograms.peek().map_or(Histogram::BOUNDS, |histogram| histogram.bounds());
+    let bounds = bounds.iter().map(std::time::Duration::as_secs_f64).chain([f64::INFINITY]);
     let mut buckets: Vec<(f64, u64)> = bounds.map(|bound| (bound, 0)).collect();
     let mut sum = 0.0;
     for histogram in histograms {

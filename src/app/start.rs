@@ -37,6 +37,8 @@ pub struct Io {
     pub access_log: Sink,
     /// Whether that is a terminal.
     pub terminal: bool,
+    /// Lines that nobody read on standard error.
+    pub dropped: telemetry::Dropped,
 }
 
 /// A running gateway.
@@ -76,6 +78,8 @@ impl App {
         let routes = routes(&settings)?;
         let metrics = Metrics::new(routes.routes().iter().map(|route| route.name.clone()).collect());
         metrics.set_certificates(listeners::certificate_ends(&settings));
+        let dropped = io.dropped.clone();
+        metrics.event_lines_dropped.read_from(move || dropped.lines());
         let readiness = Readiness::new();
 
         let store = Store::open(&settings.store)?;

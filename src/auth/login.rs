@@ -117,6 +117,7 @@ impl Inner {
                 // A session was asked for, so one was opened.
                 let session = session.ok_or(Rejection::StoreUnavailable)?;
                 let pair = self.mint(&account.user, session, &first.access, &first.refresh)?;
+                self.metrics.password_changes.increment();
                 Ok(Outcome::PasswordChanged(account.user.id, pair))
             }
             Err(ChangePasswordError::AccountChanged) => Err(Rejection::CurrentPasswordWrong),

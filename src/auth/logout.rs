@@ -43,7 +43,9 @@ impl Inner {
             ended = ended.and(self.end(token, now).await);
         }
         let user = alive.into_iter().next().map(|token| token.user).ok_or(Rejection::NothingToLogOut)?;
-        ended.map(|()| Outcome::LoggedOut(user))
+        ended?;
+        self.metrics.logouts.increment();
+        Ok(Outcome::LoggedOut(user))
     }
 
     /// Ends every session of the bearer.
@@ -53,6 +55,7 @@ impl Inner {
         let until = self.latest_expiry(now);
         let ended = self.store.end_sessions_of(&bearer.user, until, now).await;
         self.committed(ended, Revoked::UserInstant { user: bearer.user.clone(), at: now }, until)?;
+        self.metrics.logouts.increment();
         Ok(Outcome::LoggedOut(bearer.user))
     }
 

@@ -181,6 +181,9 @@ impl Worker {
         let (head, incoming) = request.into_parts();
         let revocations = self.snapshot.authenticator.freshness(started);
         let verdict = judge(&self.snapshot, &head, now, revocations);
+        if verdict.label().is_of_a_token() {
+            self.cells.auth_duration.observe(started.elapsed());
+        }
         let mut trail = self.trail(&head, downstream, now, started, verdict.label());
         trail.cors = verdict.cors(&self.snapshot, &head).map(|cors| Grant::new(cors, &head.headers));
         match verdict {

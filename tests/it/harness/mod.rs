@@ -11,7 +11,7 @@ mod upstream;
 
 pub use answer::Answer;
 pub use client::{Client, H2, Stream, bearer, request};
-pub use gateway::{TestGateway, credentials, registration};
+pub use gateway::{TestGateway, admin, credentials, registration};
 pub use process::Process;
 pub use scripted::{Ending, Scripted, Wire};
 pub use upstream::{Recorded, Upstream, ok};
