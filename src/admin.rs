@@ -4,6 +4,8 @@
 //! Never here: sockets (`server`), anything of a user or a token.
 
 mod exposition;
+mod handshakes;
+mod revocations;
 mod upstreams;
 
 use std::{
@@ -23,13 +25,19 @@ use hyper::service::Service;
 use prometheus_client::registry::Registry;
 
 use self::exposition::Exposition;
-use crate::{metrics::Metrics, readiness::Readiness};
+use crate::{
+    clock::Stopwatch,
+    metrics::Metrics,
+    readiness::Readiness,
+    revocation::{Freshness, RevocationList},
+};
 
 /// Answers operators and their machines. A cheap handle.
 #[derive(Clone, Debug)]
 pub struct Admin {
     registry: Arc<Registry>,
     readiness: Readiness,
+    revocations: RevocationList,
 }
 
 /// Which program this is.
@@ -40,11 +48,20 @@ pub struct BuildInfo {
 }
 
 impl Admin {
-    /// Shows these numbers and this readiness.
-    pub fn new(metrics: Metrics, readiness: Readiness, build: BuildInfo) -> Self {
+    /// Shows these numbers and this readiness, and of the revocations how many there are and how fresh.
+    pub fn new(
+        metrics: Metrics,
+        readiness: Readiness,
+        revocations: RevocationList,
+        build: BuildInfo,
+    ) -> Self {
         let mut registry = Registry::with_prefix("portcullis");
-        registry.register_collector(Box::new(Exposition { metrics, build }));
-        Self { registry: Arc::new(registry), readiness }
+        registry.register_collector(Box::new(Exposition {
+            metrics,
+            revocations: revocations.clone(),
+            build,
+        }));
+        Self { registry: Arc::new(registry), readiness, revocations }
     }
 
     /// The answer to one request; its body is never read.
@@ -67,11 +84,19 @@ impl Admin {
 
     fn readiness(&self, query: Option<&str>) -> Response<Full<Bytes>> {
         let (store_read, draining) = (self.readiness.store_read(), self.readiness.draining());
-        let ready = store_read && !draining;
+        let fresh = self.revocations.freshness(Stopwatch::start()) == Freshness::Fresh;
+        let ready = store_read && fresh && !draining;
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let mut body = String::new();
         if query.is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose"))) {
-            for (part, good) in [("store read", store_read), ("not draining", !draining)] {
+            // Without a limit nothing is promised, and nothing is to be read here.
+            let limit = self.revocations.max_staleness();
+            let parts = [
+                ("store read", Some(store_read)),
+                ("revocations within max_staleness", limit.map(|_| fresh)),
+                ("not draining", Some(!draining)),
+            ];
+            for (part, good) in parts.into_iter().filter_map(|(part, good)| Some((part, good?))) {
                 let _ = writeln!(body, "[{}] {part}", if good { '+' } else { '-' });
             }
         }

@@ -11,6 +11,7 @@ mod login;
 mod logout;
 mod name;
 mod operation;
+mod places;
 mod principal;
 mod refresh;
 mod register;

@@ -128,6 +128,17 @@ impl Stopwatch {
         Self(Instant::now())
     }
 
+    /// Time between the starts of two measurements; zero when `earlier` is the later one.
+    pub fn since(&self, earlier: Self) -> Duration {
+        self.0.saturating_duration_since(earlier.0)
+    }
+
+    /// As if it had been started so much later: for tests.
+    #[cfg(test)]
+    pub(crate) fn later(self, by: Duration) -> Self {
+        Self(self.0 + by)
+    }
+
     /// Time since [`Self::start`].
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()

@@ -8,4 +8,6 @@ mod native;
 
 pub use endpoint::Endpoint;
 pub use fields::WireError;
-pub use native::{DecodeError, decode, encode, profile, refuse_token, refuse_user, reject, undecodable};
+pub use native::{
+    DecodeError, decode, encode, profile, refuse_for_now, refuse_token, refuse_user, reject, undecodable,
+};

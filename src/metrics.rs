@@ -6,7 +6,10 @@
 
 mod cells;
 mod cut;
+mod handshake;
+mod limit;
 mod listener;
+mod sampled;
 mod server_numbers;
 
 use std::{
@@ -17,7 +20,10 @@ use std::{
 
 pub use cells::{Counter, Gauge, Histogram, RequestCells, Verdict};
 pub use cut::{ByCut, Cut};
+pub use handshake::{ByHandshakeFailure, HandshakeFailure};
+pub use limit::{ByLimit, Limit};
 pub use listener::{ByListener, Listener};
+pub use sampled::Sampled;
 pub use server_numbers::ServerNumbers;
 
 use crate::clock::Timestamp;
@@ -113,13 +119,17 @@ pub struct Numbers {
     /// TLS handshakes completed.
     pub handshakes: Counter,
     /// TLS handshakes that failed or took too long.
-    pub handshake_failures: Counter,
+    pub handshake_failures: ByHandshakeFailure,
     /// Good logins.
     pub logins: Counter,
     /// Refused logins.
     pub login_failures: Counter,
     /// Accounts registered.
     pub registrations: Counter,
+    /// Logouts granted, of one session or of all.
+    pub logouts: Counter,
+    /// Passwords changed by their users.
+    pub password_changes: Counter,
     /// Refreshes granted.
     pub refreshes: Counter,
     /// Sessions ended because a token came that only a thief can have kept.
@@ -127,19 +137,23 @@ pub struct Numbers {
     /// Successors of a rotating client replaced unused.
     pub refresh_replacements: Counter,
     /// Attempts refused by a throttle.
-    pub throttled: Counter,
+    pub throttled: ByLimit,
     /// Password hashes waiting for a thread.
     pub hash_queue: Gauge,
     /// Password hashes turned away because too many waited.
     pub hashes_refused: Counter,
-    /// Live revocations in memory.
-    pub revocations: Gauge,
+    /// How long hashing a password, or checking one, takes a thread.
+    pub hash_duration: Histogram,
+    /// Revocations that the store could not keep, and that will not be written: too many waited.
+    pub revocations_forgotten: Counter,
     /// Number of the last log entry that this process has applied.
     pub revocation_sequence: Gauge,
     /// Store operations that failed.
     pub store_failures: Counter,
     /// Access log lines dropped because their writer could not keep up.
     pub log_lines_dropped: Counter,
+    /// Lines on standard error dropped because nobody read it.
+    pub event_lines_dropped: Sampled,
     certificates: Mutex<BTreeMap<String, Timestamp>>,
     workers: Mutex<Vec<Arc<RequestCells>>>,
     servers: Mutex<Vec<Arc<ServerNumbers>>>,

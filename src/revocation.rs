@@ -6,8 +6,13 @@
 
 mod expiring;
 mod feed;
+mod freshness;
 mod list;
+mod settings;
+mod unwritten;
 mod users;
 
 pub use feed::Feed;
-pub use list::{Cause, RevocationList};
+pub use freshness::Freshness;
+pub use list::{Cause, RevocationList, Size};
+pub use settings::Settings;

@@ -11,7 +11,7 @@ use std::io::{self, IsTerminal};
 
 pub use settings::{Format, Level, Settings};
 use tracing::{Subscriber, level_filters::LevelFilter};
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     Layer,
     filter::Targets,
@@ -24,16 +24,41 @@ use tracing_subscriber::{
 /// Sends the program's events to standard error from now on. Once is enough; a second call changes nothing.
 ///
 /// Dropping the returned value writes what is still queued, within a second, and ends the thread.
-pub fn install(settings: &Settings) -> WorkerGuard {
+pub fn install(settings: &Settings) -> Telemetry {
     let queue =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).thread_name("telemetry");
     let (writer, guard) = queue.finish(io::stderr());
+    let dropped = Dropped(Some(writer.error_counter()));
     let format = resolve(settings.format, io::stderr().is_terminal());
     let subscriber = tracing_subscriber::registry()
         .with(layer(format, io::stderr().is_terminal(), writer).with_filter(filter(settings.level)));
     // Fails only where a subscriber is installed already, which then goes on.
     let _ = subscriber.try_init();
-    guard
+    Telemetry { dropped, _guard: guard }
+}
+
+/// The thread that writes. It ends with this.
+pub struct Telemetry {
+    dropped: Dropped,
+    _guard: WorkerGuard,
+}
+
+impl Telemetry {
+    /// Counts what nobody read in time.
+    pub fn dropped(&self) -> Dropped {
+        self.dropped.clone()
+    }
+}
+
+/// How many lines were dropped. A cheap handle; the default one counts nothing.
+#[derive(Clone, Default)]
+pub struct Dropped(Option<ErrorCounter>);
+
+impl Dropped {
+    /// Lines dropped until now.
+    pub fn lines(&self) -> u64 {
+        self.0.as_ref().map_or(0, |counter| u64::try_from(counter.dropped_lines()).unwrap_or(u64::MAX))
+    }
 }
 
 /// Whether `format` means text for people, given where it goes. The access log asks for its own output.

@@ -9,13 +9,17 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::{BuildInfo, upstreams};
-use crate::metrics::{Cut, Histogram, Listener, Metrics, RequestCells, Verdict};
+use super::{BuildInfo, handshakes, revocations, upstreams};
+use crate::{
+    metrics::{Cut, Histogram, Limit, Listener, Metrics, RequestCells, Verdict},
+    revocation::RevocationList,
+};
 
 /// Reads the numbers at each scrape.
 #[derive(Debug)]
 pub(super) struct Exposition {
     pub(super) metrics: Metrics,
+    pub(super) revocations: RevocationList,
     pub(super) build: BuildInfo,
 }
 
@@ -39,10 +43,25 @@ impl Collector for Exposition {
             "From forwarding to the head of the upstream's answer",
             workers.iter().map(|cells| &cells.upstream_duration),
         )?;
+        encode_durations(
+            &mut encoder,
+            "auth_duration",
+            "From a request's head to the verdict on its token",
+            workers.iter().map(|cells| &cells.auth_duration),
+        )?;
+        encode_durations(
+            &mut encoder,
+            "password_hash_duration",
+            "Hashing a password, or checking one, without the wait for a thread",
+            std::iter::once(&self.metrics.hash_duration),
+        )?;
         upstreams::encode(&mut encoder, &self.metrics.servers())?;
         self.encode_cuts(&mut encoder)?;
         self.encode_connections(&mut encoder)?;
         self.encode_certificates(&mut encoder)?;
+        self.encode_throttled(&mut encoder)?;
+        handshakes::encode(&mut encoder, &self.metrics)?;
+        revocations::encode(&mut encoder, &self.revocations, &self.metrics)?;
         for (name, help, value) in self.counters() {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
@@ -109,7 +128,17 @@ impl Exposition {
         Ok(())
     }
 
-    fn counters(&self) -> [(&'static str, &'static str, u64); 18] {
+    fn encode_throttled(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Attempts refused by a throttle";
+        let mut family = encoder.encode_descriptor("throttled", help, None, MetricType::Counter)?;
+        for limit in Limit::ALL {
+            let refused = self.metrics.throttled.of(limit).value();
+            family.encode_family(&[("limit", limit.label())])?.encode_counter(&refused, WITHOUT_EXEMPLAR)?;
+        }
+        Ok(())
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, u64); 19] {
         let numbers = &self.metrics;
         [
             ("connections_accepted", "Connections accepted", numbers.connections_accepted.value()),
@@ -139,10 +168,11 @@ impl Exposition {
                 numbers.proxy_header_failures.value(),
             ),
             ("tls_handshakes", "TLS handshakes completed", numbers.handshakes.value()),
-            ("tls_handshake_failures", "TLS handshakes that failed", numbers.handshake_failures.value()),
             ("logins", "Logins granted", numbers.logins.value()),
             ("login_failures", "Logins refused", numbers.login_failures.value()),
             ("registrations", "Accounts registered", numbers.registrations.value()),
+            ("logouts", "Logouts granted, of one session or of all", numbers.logouts.value()),
+            ("password_changes", "Passwords changed by their users", numbers.password_changes.value()),
             ("refreshes", "Refreshes granted", numbers.refreshes.value()),
             (
                 "refresh_thefts",
@@ -154,7 +184,6 @@ impl Exposition {
                 "Unused successors of refresh tokens replaced",
                 numbers.refresh_replacements.value(),
             ),
-            ("throttled", "Attempts refused by a throttle", numbers.throttled.value()),
             (
                 "password_hashes_refused",
                 "Password hashes turned away because too many waited",
@@ -166,20 +195,19 @@ impl Exposition {
                 "Access log lines that were not written",
                 numbers.log_lines_dropped.value(),
             ),
+            (
+                "event_lines_dropped",
+                "Lines on standard error that were not written",
+                numbers.event_lines_dropped.value(),
+            ),
         ]
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 2] {
         let numbers = &self.metrics;
         [
             ("tunnels", "WebSocket tunnels open now", numbers.tunnels.value()),
             ("password_hash_queue", "Password hashes waiting for a thread", numbers.hash_queue.value()),
-            ("revocations", "Revocations in memory that are not yet past", numbers.revocations.value()),
-            (
-                "revocation_sequence",
-                "Number of the last revocation log entry applied",
-                numbers.revocation_sequence.value(),
-            ),
         ]
     }
 }
@@ -205,7 +233,10 @@ fn encode_durations<'a>(
     help: &str,
     histograms: impl Iterator<Item = &'a Histogram>,
 ) -> fmt::Result {
-    let bounds = Histogram::BOUNDS.iter().map(std::time::Duration::as_secs_f64).chain([f64::INFINITY]);
+    let mut histograms = histograms.peekable();
+    // All of one metric have the same.
+    let bounds = histograms.peek().map_or(Histogram::BOUNDS, |histogram| histogram.bounds());
+    let bounds = bounds.iter().map(std::time::Duration::as_secs_f64).chain([f64::INFINITY]);
     let mut buckets: Vec<(f64, u64)> = bounds.map(|bound| (bound, 0)).collect();
     let mut sum = 0.0;
     for histogram in histograms {

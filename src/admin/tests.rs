@@ -9,7 +9,8 @@ use crate::{
 };
 
 fn admin(metrics: &Metrics, readiness: &Readiness) -> Admin {
-    Admin::new(metrics.clone(), readiness.clone(), BuildInfo { version: "1.2.3" })
+    let revocations = RevocationList::new(metrics.clone());
+    Admin::new(metrics.clone(), readiness.clone(), revocations, BuildInfo { version: "1.2.3" })
 }
 
 async fn ask(admin: &Admin, method: Method, target: &str) -> (StatusCode, String, String) {

@@ -15,6 +15,7 @@ use crate::{
     gateway::{Downstream, Gateway, Redirection, Shared},
     metrics::Metrics,
     readiness::Readiness,
+    revocation::RevocationList,
     route::HostSet,
     server::{self, Addresses, ConnInfo, Drain, Server, Services, Workers},
 };
@@ -39,15 +40,18 @@ pub(super) fn start_public(
     Ok(server.start(make_worker, metrics, drain)?)
 }
 
+/// What operators see.
+pub(super) fn admin(metrics: &Metrics, readiness: &Readiness, revocations: RevocationList) -> Admin {
+    Admin::new(metrics.clone(), readiness.clone(), revocations, BUILD)
+}
+
 /// Serves operators, on a thread of their own.
 pub(super) fn start_admin(
     listener: TcpListener,
     public: &server::Limits,
-    metrics: &Metrics,
-    readiness: &Readiness,
+    admin: Admin,
     drain: &Drain,
 ) -> Result<Workers, StartError> {
-    let admin = Admin::new(metrics.clone(), readiness.clone(), BUILD);
     let make_worker = move || {
         move |_| {
             let admin = admin.clone();

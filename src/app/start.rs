@@ -37,6 +37,8 @@ pub struct Io {
     pub access_log: Sink,
     /// Whether that is a terminal.
     pub terminal: bool,
+    /// Lines that nobody read on standard error.
+    pub dropped: telemetry::Dropped,
 }
 
 /// A running gateway.
@@ -76,10 +78,12 @@ impl App {
         let routes = routes(&settings)?;
         let metrics = Metrics::new(routes.routes().iter().map(|route| route.name.clone()).collect());
         metrics.set_certificates(listeners::certificate_ends(&settings));
+        let dropped = io.dropped.clone();
+        metrics.event_lines_dropped.read_from(move || dropped.lines());
         let readiness = Readiness::new();
 
         let store = Store::open(&settings.store)?;
-        let revocations = RevocationList::new(metrics.clone());
+        let revocations = RevocationList::with(settings.revocation, metrics.clone());
         let feed = control.block_on(Feed::catch_up(
             store.clone(),
             revocations.clone(),
@@ -95,7 +99,7 @@ impl App {
             &settings,
             routes,
             &store,
-            revocations,
+            revocations.clone(),
             upstreams,
             &metrics,
             &io.clock,
@@ -106,8 +110,8 @@ impl App {
         let (drain, admin_drain) = (Drain::new(), Drain::new());
         let workers = listeners::start_public(server, shared, access_log.as_ref(), &metrics, &drain)?;
         let limits = &settings.server.limits;
-        let admin_workers =
-            listeners::start_admin(admin_listener, limits, &metrics, &readiness, &admin_drain)?;
+        let admin = listeners::admin(&metrics, &readiness, revocations);
+        let admin_workers = listeners::start_admin(admin_listener, limits, admin, &admin_drain)?;
         listeners::announce(&addresses, admin_address);
         Ok(Self {
             addresses,

@@ -4,8 +4,8 @@ use http::{HeaderMap, header::AUTHORIZATION};
 
 use super::{principal::Principal, subprotocol};
 use crate::{
-    clock::Timestamp,
-    revocation::RevocationList,
+    clock::{Stopwatch, Timestamp},
+    revocation::{Freshness, RevocationList},
     token::{self, KeyRing, Profile, TokenError, TokenKind, Verified},
 };
 
@@ -185,6 +185,11 @@ impl Authenticator {
     /// How tokens are written and presented here.
     pub const fn profile(&self) -> &Arc<Profile> {
         &self.profile
+    }
+
+    /// Whether what is known of revocations is recent enough to believe a token at `now`.
+    pub fn freshness(&self, now: Stopwatch) -> Freshness {
+        self.revocations.freshness(now)
     }
 
     pub(super) const fn revocations(&self) -> &RevocationList {

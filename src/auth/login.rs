@@ -1,13 +1,16 @@
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use super::{
     name::canonical,
     operation::{Caller, Credentials, Outcome, Rejection, TokenPair},
+    places::Whose,
     release::Release,
     service::Inner,
     throttle::Counted,
 };
 use crate::{
+    clock::Timestamp,
+    metrics::Limit,
     net::counted_as,
     secret::{ExposeSecret, SecretText},
     store::{Account, ChangePasswordError, Name, OpenSessionError, User},
@@ -25,7 +28,8 @@ impl Inner {
         // longer than any account's is nobody's, and is not looked at more closely.
         let typed = Some(credentials.name).filter(|name| name.len() <= LONGEST_NAME).unwrap_or_default();
         let name = Name { canonical: canonical(&typed), exact: typed };
-        let attempt = self.begin_attempt(self.counting.name(&name.canonical), caller)?;
+        let counted = self.counting.name(&name.canonical);
+        let attempt = self.begin_attempt(counted, Whose::Named(&name), caller).await?;
         let (by_name, by_email) = (self.settings.login_by_username, self.settings.login_by_email);
         let account = match self.store.account_by_name(&name, by_name, by_email).await {
             Ok(account) => account,
@@ -78,7 +82,8 @@ impl Inner {
         };
 
         let release = Release::begin();
-        let attempt = self.begin_attempt(self.counting.user(&bearer.user), caller)?;
+        let counted = self.counting.user(&bearer.user);
+        let attempt = self.begin_attempt(counted, Whose::User(&bearer.user), caller).await?;
         let account = match self.verified_account(Some(account), current).await {
             Ok(Some(account)) => account,
             Ok(None) => {
@@ -112,6 +117,7 @@ impl Inner {
                 // A session was asked for, so one was opened.
                 let session = session.ok_or(Rejection::StoreUnavailable)?;
                 let pair = self.mint(&account.user, session, &first.access, &first.refresh)?;
+                self.metrics.password_changes.increment();
                 Ok(Outcome::PasswordChanged(account.user.id, pair))
             }
             Err(ChangePasswordError::AccountChanged) => Err(Rejection::CurrentPasswordWrong),
@@ -136,7 +142,7 @@ impl Inner {
     async fn open_session(&self, account: &Account, caller: &Caller) -> Result<(User, TokenPair), Rejection> {
         let now = self.clock.now();
         let counted = self.counting.user(&account.user.id);
-        self.session_throttle.begin(&counted, now).map_err(|wait| self.throttled(wait))?;
+        self.session_throttle.begin(&counted, now).map_err(|wait| self.throttled(Limit::Sessions, wait))?;
         let (session, first) = self.new_session(caller, now);
         let opened = self
             .store
@@ -158,15 +164,31 @@ impl Inner {
     ///
     /// By the name as it was typed, in its canonical form, and not by the account behind it: two names that shared
     /// a count would be known for one user's.
-    fn begin_attempt(&self, name: Counted, caller: &Caller) -> Result<Attempt, Rejection> {
+    async fn begin_attempt(
+        &self,
+        name: Counted,
+        whose: Whose<'_>,
+        caller: &Caller,
+    ) -> Result<Attempt, Rejection> {
         let address = counted_as(caller.address);
         let now = self.clock.now();
-        let place = self.known_places.knows(name, address).then_some(address);
-        let attempt = Attempt { name: (name, place), address };
-        self.address_throttle.begin(&attempt.address, now).map_err(|wait| self.throttled(wait))?;
+        let place = self.places.knows(name, address).then_some(address);
+        let mut counted = self.count(Attempt { name: (name, place), address }, now);
+        if let Err((Limit::Account, _)) = counted
+            && place.is_none()
+            && self.recalls(whose, name, address, now).await
+        {
+            counted = self.count(Attempt { name: (name, Some(address)), address }, now);
+        }
+        counted.map_err(|(limit, wait)| self.throttled(limit, wait))
+    }
+
+    fn count(&self, attempt: Attempt, now: Timestamp) -> Result<Attempt, (Limit, Duration)> {
+        self.address_throttle.begin(&attempt.address, now).map_err(|wait| (Limit::Address, wait))?;
         if let Err(wait) = self.account_throttle.begin(&attempt.name, now) {
+            // Nothing was tried.
             self.address_throttle.forgive(&attempt.address);
-            return Err(self.throttled(wait));
+            return Err((Limit::Account, wait));
         }
         Ok(attempt)
     }
@@ -178,7 +200,7 @@ impl Inner {
 
     fn succeeded(&self, attempt: &Attempt) {
         self.forgive(attempt);
-        self.known_places.remember(attempt.name.0, attempt.address);
+        self.places.remember(attempt.name.0, attempt.address);
     }
 }
 

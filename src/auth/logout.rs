@@ -54,16 +54,19 @@ impl Inner {
             ended = ended.and(self.end(token, now).await);
         }
         let user = alive.into_iter().next().map(|token| token.user).ok_or(Rejection::NothingToLogOut)?;
-        ended.map(|()| Outcome::LoggedOut(user))
+        ended?;
+        self.metrics.logouts.increment();
+        Ok(Outcome::LoggedOut(user))
     }
 
     /// Ends every session of the bearer.
     pub(super) async fn logout_all(&self, bearer: &SecretText) -> Result<Outcome, Rejection> {
-        let bearer = self.bearer(bearer)?;
+        let bearer = self.bearer_who_leaves(bearer)?;
         let now = self.clock.now();
         let until = self.latest_expiry(now);
         let ended = self.store.end_sessions_of(&bearer.user, until, now).await;
         self.committed(ended, Revoked::UserInstant { user: bearer.user.clone(), at: now }, until)?;
+        self.metrics.logouts.increment();
         Ok(Outcome::LoggedOut(bearer.user))
     }
 
@@ -111,7 +114,7 @@ impl Inner {
                 Ok(())
             }
             Err(error) => {
-                self.revocations().apply_local(&wanted, until);
+                self.revocations().apply_unwritten(&wanted, until);
                 Err(self.store_failed(&error))
             }
         }

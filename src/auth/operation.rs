@@ -168,6 +168,9 @@ pub enum Rejection {
     /// Strangers may not open accounts.
     #[error("registration is closed")]
     RegistrationClosed,
+    /// The token may have been revoked elsewhere, and nobody here would know.
+    #[error("the revocations known here are stale")]
+    RevocationsStale,
     /// The user has no such session.
     #[error("the user has no such session")]
     SessionUnknown,

@@ -6,6 +6,7 @@ use super::{
     service::Inner,
 };
 use crate::{
+    metrics::Limit,
     net::counted_as,
     store::{CreateUserError, NewUser},
 };
@@ -18,7 +19,7 @@ impl Inner {
         }
         self.registration_throttle
             .begin(&counted_as(caller.address), self.clock.now())
-            .map_err(|wait| self.throttled(wait))?;
+            .map_err(|wait| self.throttled(Limit::Registrations, wait))?;
 
         let username = name::username(&wish.username, &self.settings.reserved_names);
         let email = name::email(&wish.email);
@@ -38,6 +39,7 @@ impl Inner {
         let password_hash = self.passwords.hash(wish.password).await?;
         let now = self.clock.now();
         let (session, first) = self.new_session(caller, now);
+        let names = [&username, &email].map(|name| self.counting.name(&name.canonical));
         let new_user = NewUser {
             username,
             email: Some(email),
@@ -52,6 +54,8 @@ impl Inner {
                 let session = session.ok_or(Rejection::StoreUnavailable)?;
                 let pair = self.mint(&user, session, &first.access, &first.refresh)?;
                 self.metrics.registrations.increment();
+                // Both were typed here.
+                names.into_iter().for_each(|name| self.places.remember(name, counted_as(caller.address)));
                 Ok(Outcome::Registered(user, pair))
             }
             Err(CreateUserError::NameTaken) => {

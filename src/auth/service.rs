@@ -7,17 +7,18 @@ use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use super::{
     authenticate::Authenticator,
     operation::{Caller, Operation, Outcome, Rejection, TokenPair},
+    places::Places,
     settings::{Quota, Settings},
-    throttle::{Counted, Counting, KnownPlaces, Throttle},
+    throttle::{Counted, Counting, Throttle},
 };
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, Stopwatch, Timestamp},
     id::{SessionId, TokenId},
-    metrics::Metrics,
+    metrics::{Limit, Metrics},
     password::{PasswordError, Passwords},
-    revocation::RevocationList,
+    revocation::{Freshness, RevocationList},
     secret::{ExposeSecret, SecretText},
-    store::{IssuedToken, NewSession, Revocation, Revoked, Store, StoreError, User},
+    store::{IssuedToken, NewSession, Revocation, Store, StoreError, User},
     token::{self, ClaimValue, KeyRing, NewToken, Profile, TokenKind, Verified},
 };
 
@@ -43,7 +44,7 @@ pub(super) struct Inner {
     pub(super) address_throttle: Throttle<IpAddr>,
     pub(super) registration_throttle: Throttle<IpAddr>,
     pub(super) session_throttle: Throttle<Counted>,
-    pub(super) known_places: KnownPlaces,
+    pub(super) places: Places,
 }
 
 impl AuthService {
@@ -62,7 +63,7 @@ impl AuthService {
             address_throttle: Throttle::new(settings.per_address, THROTTLED_KEYS),
             registration_throttle: Throttle::new(settings.registrations, THROTTLED_KEYS),
             session_throttle: Throttle::new(SESSIONS, THROTTLED_KEYS),
-            known_places: KnownPlaces::new(),
+            places: Places::new(),
             counting: Counting::new(),
             settings,
             tokens,
@@ -120,15 +121,29 @@ impl Inner {
             .map_err(|_| Rejection::VerificationFailed)?;
         let verified = self.with_session(verified).await.map_err(|error| self.store_failed(&error))?;
         match self.revocations().refuses(&verified, now) {
-            None => Ok(Outcome::Valid(verified.user)),
+            None => self.fresh().map(|()| Outcome::Valid(verified.user)),
             Some(_) => Err(Rejection::VerificationFailed),
         }
     }
 
-    /// The access token that an operation asks for.
+    /// The access token that lets an operation happen.
     pub(super) fn bearer(&self, bearer: &SecretText) -> Result<Verified, Rejection> {
+        let verified = self.bearer_who_leaves(bearer)?;
+        self.fresh().map(|()| verified)
+    }
+
+    /// As [`Self::bearer`], for operations that only take away: a token that was revoked elsewhere may do so too,
+    /// and nobody shall have to wait with it.
+    pub(super) fn bearer_who_leaves(&self, bearer: &SecretText) -> Result<Verified, Rejection> {
         let now = self.clock.now();
         Ok(self.authenticator.verify(bearer.expose_secret(), TokenKind::Access, now)?)
+    }
+
+    fn fresh(&self) -> Result<(), Rejection> {
+        match self.authenticator.freshness(Stopwatch::start()) {
+            Freshness::Fresh => Ok(()),
+            Freshness::Stale => Err(Rejection::RevocationsStale),
+        }
     }
 
     /// A session that begins now, with the identifiers of its first tokens.
@@ -238,8 +253,8 @@ impl Inner {
     }
 
     /// Counts an attempt that a throttle refused.
-    pub(super) fn throttled(&self, retry_after: Duration) -> Rejection {
-        self.metrics.throttled.increment();
+    pub(super) fn throttled(&self, limit: Limit, retry_after: Duration) -> Rejection {
+        self.metrics.throttled.of(limit).increment();
         Rejection::Throttled { retry_after }
     }
 }
@@ -272,4 +287,4 @@ impl From<PasswordError> for Rejection {
 const SESSIONS: Quota = Quota { attempts: NonZeroU32::new(100).unwrap(), window: Duration::from_secs(300) };
 
 /// Accounts and addresses that one throttle tells apart.
-const THROTTLED_KEYS: usize = 100_000;
+pub(super) const THROTTLED_KEYS: usize = 100_000;

@@ -23,11 +23,12 @@ impl Inner {
         bearer: &SecretText,
         session: Option<SessionId>,
     ) -> Result<Outcome, Rejection> {
-        let bearer = self.bearer(bearer)?;
+        let bearer = self.bearer_who_leaves(bearer)?;
         let session = session.ok_or(Rejection::SessionUnknown)?;
         let now = self.clock.now();
         if bearer.session == Some(session) {
             self.end(&bearer, now).await?;
+            self.metrics.logouts.increment();
             return Ok(Outcome::LoggedOut(bearer.user));
         }
         // A session never changes hands, so it cannot be another user's by the time it is ended. While the store is
@@ -40,6 +41,7 @@ impl Inner {
         }
         let ended = self.store.end_session(session, None).await;
         self.committed(ended, Revoked::Session(session), self.latest_expiry(now))?;
+        self.metrics.logouts.increment();
         Ok(Outcome::LoggedOut(bearer.user))
     }
 }

@@ -7,7 +7,7 @@ use super::{
     sections::listen::Listen,
     settings::{BodyLimits, Settings},
 };
-use crate::{auth, password, proxy, route, server, store, telemetry, token};
+use crate::{auth, password, proxy, revocation, route, server, store, telemetry, token};
 
 /// [`Settings`] but for what only `run` may make.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(super) struct Draft {
     pub(super) limits: server::Limits,
     pub(super) shutdown: server::Shutdown,
     pub(super) store: store::Settings,
+    pub(super) revocation: revocation::Settings,
     /// Without keys.
     pub(super) tokens: token::Settings,
     pub(super) keys: Keys,
@@ -74,6 +75,7 @@ impl Draft {
             trusted_proxies: listen.trusted_proxies,
             shutdown: self.shutdown,
             store: self.store,
+            revocation: self.revocation,
             tokens: token::Settings { keys, ..self.tokens },
             auth: self.auth,
             password: self.password,

@@ -12,6 +12,7 @@ pub(super) mod listen;
 mod log;
 mod route;
 mod shutdown;
+mod staleness;
 mod store;
 mod tls;
 mod tokens;
@@ -23,8 +24,10 @@ use super::{draft::Draft, reader::Section};
 pub(super) fn read(root: &mut Section<'_, '_, '_>) -> Option<Draft> {
     let listen = root.section("listen", listen::read);
     let tls = tls::read(root, &listen);
-    let store = root.section("store", store::read);
+    let (store, staleness) =
+        root.section("store", |section| (store::read(section), staleness::read(section)));
     let tokens = root.section("tokens", tokens::read);
+    staleness.compare(root.context, &tokens.settings);
     let identity = root.section("identity", |section| identity::read(section, &tokens.settings));
     let auth = root.section("auth", |section| auth::read(section, &identity));
     let limits = root.section("limits", limits::read);
@@ -45,6 +48,7 @@ pub(super) fn read(root: &mut Section<'_, '_, '_>) -> Option<Draft> {
         limits: limits.connections,
         shutdown,
         store,
+        revocation: staleness.settings,
         tokens: tokens.settings,
         keys: tokens.keys?,
         auth: auth.settings,

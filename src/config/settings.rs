@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, time::Duration};
 
-use crate::{auth, net::Networks, password, proxy, route, server, store, telemetry, token};
+use crate::{auth, net::Networks, password, proxy, revocation, route, server, store, telemetry, token};
 
 /// What every room is set up with, finished: no room reads TOML or looks for a file.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct Settings {
     pub shutdown: server::Shutdown,
     /// Where users and sessions are kept.
     pub store: store::Settings,
+    /// How revocations are followed.
+    pub revocation: revocation::Settings,
     /// How tokens are made and checked.
     pub tokens: token::Settings,
     /// Accounts and attempts.

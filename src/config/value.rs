@@ -21,6 +21,7 @@ pub use self::duration::duration;
 pub(super) use self::{
     address::Listening,
     choice::Choice,
+    duration::Limit,
     pairs::{Pair, Pairs},
     rules::Rules,
     server::{Server, ServerPlace},

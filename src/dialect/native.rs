@@ -184,10 +184,7 @@ pub fn reject(rejection: &Rejection) -> Response<Bytes> {
         Rejection::SessionUnknown => detail(StatusCode::NOT_FOUND, "Not found."),
         Rejection::SigningFailed => detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal error."),
         Rejection::StoreFull => detail(StatusCode::INSUFFICIENT_STORAGE, "The server is out of storage."),
-        Rejection::StoreUnavailable => retry(
-            detail(StatusCode::SERVICE_UNAVAILABLE, "Temporarily unavailable, try again."),
-            Duration::from_secs(1),
-        ),
+        Rejection::RevocationsStale | Rejection::StoreUnavailable => refuse_for_now(),
         Rejection::Throttled { retry_after } => {
             retry(detail(StatusCode::TOO_MANY_REQUESTS, "Too many attempts."), *retry_after)
         }
@@ -229,6 +226,13 @@ pub fn refuse_user() -> Response<Bytes> {
     let challenge = HeaderValue::from_static(r#"Bearer realm="api", error="insufficient_scope""#);
     answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     answer
+}
+
+/// Words that nobody can say now whether a token is good. It may well be: not 401, which would end its session in
+/// most clients.
+pub fn refuse_for_now() -> Response<Bytes> {
+    let body = json!({"detail": "Temporarily unavailable, try again."});
+    retry(answer(StatusCode::SERVICE_UNAVAILABLE, &body), Duration::from_secs(1))
 }
 
 fn not_valid(message: &str) -> (Value, &'static str) {

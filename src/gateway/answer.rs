@@ -27,6 +27,7 @@ pub(super) fn refuse(refusal: &Refusal) -> Response<Bytes> {
         Refusal::NotFound => text(StatusCode::NOT_FOUND, "Not found."),
         Refusal::PathAmbiguous => text(StatusCode::BAD_REQUEST, "The path can be read in more than one way."),
         Refusal::RequirementUnmet => dialect::refuse_user(),
+        Refusal::RevocationsStale => dialect::refuse_for_now(),
         Refusal::TargetMalformed => text(StatusCode::BAD_REQUEST, "The request target is malformed."),
         Refusal::Token(refusal) => dialect::refuse_token(*refusal),
         Refusal::TransferCodingUnknown => {

@@ -191,10 +191,14 @@ impl Worker {
         let now = self.clock.now();
         let (head, incoming) = request.into_parts();
         let held = room.hold(&head);
+        let revocations = self.snapshot.authenticator.freshness(started);
         let verdict = match held {
-            Some(_) => judge(&self.snapshot, &head, now),
+            Some(_) => judge(&self.snapshot, &head, now, revocations),
             None => Verdict::Refuse { refusal: Refusal::TooMuchAtOnce, route: None, principal: None },
         };
+        if verdict.label().is_of_a_token() {
+            self.cells.auth_duration.observe(started.elapsed());
+        }
         let mut trail = self.trail(&head, downstream, now, started, verdict.label());
         trail.held = held;
         trail.cors = verdict.cors(&self.snapshot, &head).map(|cors| Grant::new(cors, &head.headers));

@@ -15,6 +15,7 @@ use crate::{
     clock::Timestamp,
     dialect::Endpoint,
     metrics,
+    revocation::Freshness,
     route::{self, Access, Cors, Found, Owner, Route},
 };
 
@@ -69,6 +70,8 @@ pub enum Refusal {
     PathAmbiguous,
     /// The user does not meet the route's rule.
     RequirementUnmet,
+    /// The token may have been revoked, and nobody here would know.
+    RevocationsStale,
     /// The path, or the host, is malformed.
     TargetMalformed,
     /// The credentials do not open the route.
@@ -82,8 +85,13 @@ pub enum Refusal {
 }
 
 /// Judges a request by its head alone. Pure: the same head at the same instant gets the same verdict, and there is
-/// no second judge.
-pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdict<'s> {
+/// no second judge. Where what is known of revocations is not fresh, nobody is let in as anybody.
+pub fn judge<'s>(
+    snapshot: &'s Snapshot,
+    head: &Parts,
+    now: Timestamp,
+    revocations: Freshness,
+) -> Verdict<'s> {
     let refuse = |refusal, route| Verdict::Refuse { refusal, route, principal: None };
     if head.headers.len() > snapshot.header_count {
         return refuse(Refusal::TooManyHeaders, None);
@@ -144,6 +152,11 @@ pub fn judge<'s>(snapshot: &'s Snapshot, head: &Parts, now: Timestamp) -> Verdic
         }
         Err(refusal) => return refuse(Refusal::Token(refusal), Some(index)),
     };
+    // After the token: one that is bad anyway is refused as that, and who has none need not wait for anything.
+    if revocations == Freshness::Stale {
+        let refusal = Refusal::RevocationsStale;
+        return Verdict::Refuse { refusal, route: Some(index), principal: Some(principal) };
+    }
     if are_met(&route.require, principal.verified()) {
         Verdict::Forward { index, route, principal: Some(principal) }
     } else {
@@ -215,6 +228,7 @@ impl Refusal {
             Self::MethodNotAllowed(_) => metrics::Verdict::MethodNotAllowed,
             Self::NotFound => metrics::Verdict::NotFound,
             Self::RequirementUnmet => metrics::Verdict::Forbidden,
+            Self::RevocationsStale => metrics::Verdict::Stale,
             Self::Token(refusal) => refused(*refusal),
             Self::TooMuchAtOnce => metrics::Verdict::Overloaded,
         }

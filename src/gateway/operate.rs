@@ -17,6 +17,7 @@ use crate::{
     auth::{Caller, Rejection},
     body::{self, BodyError},
     dialect::{self, Endpoint},
+    metrics::Verdict,
     net::counted_as,
 };
 
@@ -73,8 +74,10 @@ impl Worker {
                 dialect::encode(&outcome)
             }
             Ok(Err(rejection)) => {
-                if let Rejection::TokenRejected(refusal) = rejection {
-                    trail.verdict = refused(refusal);
+                match rejection {
+                    Rejection::TokenRejected(refusal) => trail.verdict = refused(refusal),
+                    Rejection::RevocationsStale => trail.verdict = Verdict::Stale,
+                    _ => {}
                 }
                 dialect::reject(&rejection)
             }

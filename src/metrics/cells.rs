@@ -51,15 +51,16 @@ impl Gauge {
 }
 
 /// Durations, sorted into buckets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Histogram {
-    buckets: [Counter; Self::BOUNDS.len() + 1],
-    micros: Counter,
+    bounds: &'static [Duration; 12],
+    buckets: [Counter; 13],
+    nanos: Counter,
 }
 
 impl Histogram {
-    /// Upper bounds of the buckets; behind the last comes infinity.
-    pub const BOUNDS: [Duration; 12] = [
+    /// Upper bounds of the buckets for what waits for somebody; behind the last comes infinity.
+    pub const BOUNDS: &'static [Duration; 12] = &[
         Duration::from_micros(250),
         Duration::from_micros(500),
         Duration::from_millis(1),
@@ -74,13 +75,40 @@ impl Histogram {
         Duration::from_secs(10),
     ];
 
+    /// The same for what is only reckoned.
+    pub const SHORT_BOUNDS: &'static [Duration; 12] = &[
+        Duration::from_nanos(500),
+        Duration::from_micros(1),
+        Duration::from_nanos(2500),
+        Duration::from_micros(5),
+        Duration::from_micros(10),
+        Duration::from_micros(25),
+        Duration::from_micros(50),
+        Duration::from_micros(100),
+        Duration::from_micros(250),
+        Duration::from_millis(1),
+        Duration::from_millis(10),
+        Duration::from_millis(100),
+    ];
+
+    /// One with these bounds.
+    pub fn new(bounds: &'static [Duration; 12]) -> Self {
+        Self { bounds, buckets: Default::default(), nanos: Counter::default() }
+    }
+
+    /// Its bounds.
+    pub const fn bounds(&self) -> &'static [Duration; 12] {
+        self.bounds
+    }
+
     /// Counts one duration.
     pub fn observe(&self, duration: Duration) {
-        let index = Self::BOUNDS.partition_point(|bound| *bound < duration);
+        let index = self.bounds.partition_point(|bound| *bound < duration);
         if let Some(bucket) = self.buckets.get(index) {
             bucket.increment();
         }
-        self.micros.add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        // Enough for five hundred years.
+        self.nanos.add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// How many durations fell into each bucket, the last being those above every bound.
@@ -90,7 +118,13 @@ impl Histogram {
 
     /// The sum of all durations in seconds.
     pub fn sum(&self) -> f64 {
-        Duration::from_micros(self.micros.value()).as_secs_f64()
+        Duration::from_nanos(self.nanos.value()).as_secs_f64()
+    }
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new(Self::BOUNDS)
     }
 }
 
@@ -121,6 +155,8 @@ pub enum Verdict {
     Public,
     /// Whoever came without TLS was sent to HTTPS.
     Redirected,
+    /// The token may have been revoked, and nobody here would know.
+    Stale,
     /// The token is past its expiry.
     TokenExpired,
     /// The token is not one of ours, or not an access token.
@@ -133,7 +169,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// Every verdict, in the order of the cells.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Allowed,
         Self::Anonymous,
         Self::Endpoint,
@@ -146,11 +182,35 @@ impl Verdict {
         Self::Preflight,
         Self::Public,
         Self::Redirected,
+        Self::Stale,
         Self::TokenExpired,
         Self::TokenInvalid,
         Self::TokenMissing,
         Self::TokenRevoked,
     ];
+
+    /// Whether a token was looked at for it.
+    pub const fn is_of_a_token(self) -> bool {
+        match self {
+            Self::Allowed
+            | Self::Forbidden
+            | Self::Stale
+            | Self::TokenExpired
+            | Self::TokenInvalid
+            | Self::TokenRevoked => true,
+            Self::Anonymous
+            | Self::Endpoint
+            | Self::Malformed
+            | Self::MethodNotAllowed
+            | Self::Misdirected
+            | Self::NotFound
+            | Self::Overloaded
+            | Self::Preflight
+            | Self::Public
+            | Self::Redirected
+            | Self::TokenMissing => false,
+        }
+    }
 
     /// Its label.
     pub const fn label(self) -> &'static str {
@@ -167,6 +227,7 @@ impl Verdict {
             Self::Preflight => "preflight",
             Self::Public => "public",
             Self::Redirected => "redirected",
+            Self::Stale => "stale",
             Self::TokenExpired => "token_expired",
             Self::TokenInvalid => "token_invalid",
             Self::TokenMissing => "token_missing",
@@ -184,6 +245,8 @@ pub struct RequestCells {
     pub duration: Histogram,
     /// From forwarding to the head of the upstream's answer.
     pub upstream_duration: Histogram,
+    /// From a request's head to the verdict on its token, where there was one to judge.
+    pub auth_duration: Histogram,
 }
 
 impl RequestCells {
@@ -193,6 +256,7 @@ impl RequestCells {
             verdicts: Default::default(),
             duration: Histogram::default(),
             upstream_duration: Histogram::default(),
+            auth_duration: Histogram::new(Histogram::SHORT_BOUNDS),
         }
     }
 

@@ -15,6 +15,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
+    clock::Stopwatch,
     metrics::Metrics,
     secret::{ExposeSecret, SecretText},
 };
@@ -110,9 +111,11 @@ fn work(jobs: &Mutex<Receiver<Job>>, metrics: &Metrics) {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         metrics.hash_queue.decrement();
+        let started = Stopwatch::start();
         match job {
             Job::Hash { password, answer } => {
                 let hashed = argon::hash(password.expose_secret().as_bytes(), &mut memory).ok();
+                metrics.hash_duration.observe(started.elapsed());
                 // Whoever asked may be gone.
                 let _gone = answer.send(hashed);
             }
@@ -126,6 +129,7 @@ fn work(jobs: &Mutex<Receiver<Job>>, metrics: &Metrics) {
                         false
                     }
                 };
+                metrics.hash_duration.observe(started.elapsed());
                 let _gone = answer.send(matched);
             }
         }

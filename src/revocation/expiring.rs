@@ -44,11 +44,20 @@ impl Expiring {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Forgets what no longer counts, one shard locked at a time.
-    pub(super) fn sweep(&self, now: Timestamp) {
+    /// The table's memory, spare room included: each place has a byte beside it that says what it holds.
+    pub(super) fn bytes(&self) -> usize {
+        places(self.until.capacity()).saturating_mul(size_of::<([u8; 16], u32)>() + 1)
+    }
+
+    /// Forgets what no longer counts, one shard locked at a time, and gives the second after which the next one
+    /// will not.
+    pub(super) fn sweep(&self, now: Timestamp) -> Option<u32> {
+        let mut next = NEVER_ENDS;
         self.until.retain(|_, until| {
             let stays = counts(*until, now);
-            if !stays {
+            if stays {
+                next = next.min(*until);
+            } else {
                 self.len.fetch_sub(1, Ordering::Release);
             }
             stays
@@ -57,7 +66,13 @@ impl Expiring {
         if self.until.capacity() > SPARE.max(self.len().saturating_mul(4)) {
             self.until.shrink_to_fit();
         }
+        (next < NEVER_ENDS).then_some(next)
     }
+}
+
+/// Places of a table that takes so many entries: it is never filled beyond seven eighths.
+pub(super) const fn places(capacity: usize) -> usize {
+    capacity.saturating_mul(8) / 7
 }
 
 /// Rounded up: a name never counts for less time than it was given.
@@ -76,7 +91,7 @@ pub(super) const SHARDS: usize = 256;
 const SPARE: usize = 65_536;
 
 /// Beyond the year 2106.
-const NEVER_ENDS: u32 = u32::MAX;
+pub(super) const NEVER_ENDS: u32 = u32::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -100,10 +115,10 @@ mod tests {
             names.insert([number; 16], Timestamp::from_seconds(u64::from(number)));
         }
         names.insert([200; 16], Timestamp::FOREVER);
-        names.sweep(Timestamp::from_seconds(60));
+        assert_eq!(names.sweep(Timestamp::from_seconds(60)), Some(60));
         assert_eq!(names.len(), 41);
         assert_eq!(names.until.len(), 41);
-        names.sweep(Timestamp::FOREVER);
+        assert_eq!(names.sweep(Timestamp::FOREVER), None, "what never expires is never next");
         assert_eq!(names.len(), 1);
         assert!(names.contains(&[200; 16], Timestamp::FOREVER));
     }

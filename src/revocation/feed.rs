@@ -3,9 +3,9 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::RevocationList;
+use super::{Freshness, RevocationList, unwritten::write_missed};
 use crate::{
-    clock::Clock,
+    clock::{Clock, Stopwatch},
     metrics::Metrics,
     store::{Store, StoreError},
 };
@@ -21,6 +21,8 @@ pub struct Feed {
     /// What the store said before the log was last read to its end.
     marker: u64,
     away: bool,
+    /// Away for so long that nobody is let in.
+    stale: bool,
 }
 
 impl Feed {
@@ -31,31 +33,43 @@ impl Feed {
         metrics: Metrics,
         clock: Clock,
     ) -> Result<Self, StoreError> {
+        let began = Stopwatch::start();
         // Before reading: what is committed meanwhile is read once more, never missed.
         let marker = store.change_marker().await?;
-        let mut feed = Self { store, list, metrics, clock, sequence: 0, marker, away: false };
+        let mut feed = Self { store, list, metrics, clock, sequence: 0, marker, away: false, stale: false };
         feed.read_to_end().await?;
+        feed.list.looked(began);
         Ok(feed)
     }
 
-    /// Follows the log until `shutdown`, and sweeps list and store. A store that is away is waited for.
+    /// Follows the log until `shutdown`, writes what the store has missed, and sweeps list and store. A store that
+    /// is away is waited for.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let list = self.list.clone();
         let sweep = sweep(self.store.clone(), self.list.clone(), self.clock.clone());
+        let write = write_missed(self.store.clone(), self.list.clone(), self.clock.clone());
         tokio::select! {
             biased;
             () = shutdown => {}
             () = self.follow() => {}
+            () = write => {}
             () = sweep => {}
+        }
+        if list.unwritten_len() > 0 {
+            let lost = list.unwritten_len();
+            warn!(revocations = lost, "Stopped with revocations that the store has never heard of");
         }
     }
 
     /// Applies what has been committed since the last time, by this process or any other.
     pub async fn poll_once(&mut self) -> Result<(), StoreError> {
+        let began = Stopwatch::start();
         let marker = self.store.change_marker().await?;
         if marker != self.marker {
             self.read_to_end().await?;
             self.marker = marker;
         }
+        self.list.looked(began);
         Ok(())
     }
 
@@ -69,11 +83,11 @@ impl Feed {
         }
     }
 
-    /// Says once that the store is away, and once that it is back.
+    /// Says once that the store is away, once that it is away for too long, and once that it is back.
     fn report(&mut self, outcome: Result<(), StoreError>) {
         match outcome {
             Ok(()) if self.away => {
-                self.away = false;
+                (self.away, self.stale) = (false, false);
                 info!(log.sequence = self.sequence, "The revocation feed has caught up with the store");
             }
             Ok(()) => {}
@@ -82,6 +96,10 @@ impl Feed {
                 if !self.away {
                     self.away = true;
                     error!(error = %failure, "The revocation feed cannot read the store: {failure}");
+                }
+                if !self.stale && self.list.freshness(Stopwatch::start()) == Freshness::Stale {
+                    self.stale = true;
+                    error!("Whatever needs a token is refused until the store can be read: `max_staleness`");
                 }
             }
         }

@@ -1,11 +1,20 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use super::{expiring::Expiring, users::Users};
+use super::{
+    expiring::Expiring,
+    freshness::{Freshness, LastLook},
+    settings::Settings,
+    unwritten::Unwritten,
+    users::Users,
+};
 use crate::{
-    clock::Timestamp,
+    clock::{Stopwatch, Timestamp},
     metrics::Metrics,
     store::{Revocation, Revoked},
     token::Verified,
@@ -25,7 +34,24 @@ struct Lists {
     known: AtomicU64,
     /// Grows with whatever may refuse more than before.
     generation: AtomicU64,
+    /// When the next entry expires, as of the last sweep: Unix seconds, 0 where none does.
+    next_expiry: AtomicU64,
+    look: LastLook,
+    unwritten: Unwritten,
     metrics: Metrics,
+}
+
+/// How large a list is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Tokens revoked one by one.
+    pub tokens: usize,
+    /// Sessions that have ended.
+    pub sessions: usize,
+    /// Users that are blocked, or whose older tokens are dead.
+    pub users: usize,
+    /// Memory taken, spare room included, in bytes; what the allocator adds is not known.
+    pub bytes: usize,
 }
 
 /// Why a token is refused.
@@ -42,14 +68,22 @@ pub enum Cause {
 }
 
 impl RevocationList {
-    /// A list that refuses nothing, and keeps `metrics.revocations` true.
+    /// A list that refuses nothing.
     pub fn new(metrics: Metrics) -> Self {
+        Self::with(Settings::default(), metrics)
+    }
+
+    /// As [`Self::new`], for a process that is to follow a log as the settings say.
+    pub fn with(settings: Settings, metrics: Metrics) -> Self {
         Self(Arc::new(Lists {
             tokens: Expiring::new(),
             sessions: Expiring::new(),
             users: Users::new(),
             known: AtomicU64::new(0),
             generation: AtomicU64::new(0),
+            next_expiry: AtomicU64::new(0),
+            look: LastLook::new(settings.max_staleness),
+            unwritten: Unwritten::default(),
             metrics,
         }))
     }
@@ -85,14 +119,20 @@ impl RevocationList {
             }
         }
         self.grow(what);
-        self.count();
     }
 
-    /// Refuses what could not be written into the log because the store is away.
+    /// Refuses what could not be written into the log because the store is away, and has [`super::Feed`] write it once
+    /// the store is back. Until then only this process knows of it, and not after a restart.
+    pub fn apply_unwritten(&self, what: &Revoked, until: Timestamp) {
+        self.apply_local(what, until);
+        self.0.unwritten.add(what, until, &self.0.metrics);
+    }
+
+    /// Refuses what has no number here: what could not be written, or what somebody else has written whose word has not
+    /// come by yet.
     ///
-    /// Only this process knows of it, and not after a restart. A user-instant has no number here: sessions that
-    /// the log's last known number does not tell apart are told apart by the time of their tokens, those of the
-    /// next ten seconds included, until the same user's instant reaches the log.
+    /// Sessions that the log's last known number does not tell apart are told apart by the time of their tokens, those of
+    /// the next ten seconds included, until the same user's instant comes by.
     pub fn apply_local(&self, what: &Revoked, until: Timestamp) {
         let known = self.0.known.load(Ordering::Acquire);
         let users = &self.0.users;
@@ -100,7 +140,7 @@ impl RevocationList {
             Revoked::Session(session) => self.0.sessions.insert(*session.as_bytes(), until),
             Revoked::Token(token) => self.0.tokens.insert(*token.as_bytes(), until),
             Revoked::UserBlocked(user) => {
-                users.change(user, |refused| refused.set_blocked_locally(true, known))
+                users.change(user, |refused| refused.set_blocked_locally(true, known));
             }
             Revoked::UserInstant { user, at } => {
                 users.change(user, |refused| refused.add_local_instant(known, *at, until));
@@ -110,16 +150,15 @@ impl RevocationList {
             }
         }
         self.grow(what);
-        self.count();
     }
 
     /// Forgets what no living token is concerned by, one small part locked at a time. Milliseconds for each hundred
     /// thousand entries: not for async threads.
     pub fn sweep(&self, now: Timestamp) {
-        self.0.tokens.sweep(now);
-        self.0.sessions.sweep(now);
-        self.0.users.sweep(now);
-        self.count();
+        let lists = &*self.0;
+        let next = [lists.tokens.sweep(now), lists.sessions.sweep(now), lists.users.sweep(now)];
+        let next = next.into_iter().flatten().min().map_or(0, u64::from);
+        lists.next_expiry.store(next, Ordering::Relaxed);
     }
 
     /// Grows each time that more is refused than before. Whoever lets something go on by an answer of
@@ -139,15 +178,57 @@ impl RevocationList {
         self.len() == 0
     }
 
+    /// How large the list is. Walks some hundreds of parts: for whoever looks, not for requests.
+    pub fn size(&self) -> Size {
+        let Lists { tokens, sessions, users, .. } = &*self.0;
+        Size {
+            tokens: tokens.len(),
+            sessions: sessions.len(),
+            users: users.len(),
+            bytes: tokens.bytes() + sessions.bytes() + users.bytes(),
+        }
+    }
+
+    /// When the first of the present entries expires, as of the last sweep, in seconds since the epoch; `None`
+    /// where none ever does. The oldest go first: one long past means that nobody sweeps.
+    pub fn next_expiry(&self) -> Option<u64> {
+        Some(self.0.next_expiry.load(Ordering::Relaxed)).filter(|next| *next > 0)
+    }
+
+    /// Whether anybody may be let in at `now` by what this process knows.
+    pub fn freshness(&self, now: Stopwatch) -> Freshness {
+        self.0.look.freshness(now)
+    }
+
+    /// How long ago, at `now`, the log was last read to its end.
+    pub fn lag(&self, now: Stopwatch) -> Duration {
+        self.0.look.age(now)
+    }
+
+    /// How old that may be; `None`: as old as it gets.
+    pub fn max_staleness(&self) -> Option<Duration> {
+        self.0.look.max_staleness()
+    }
+
+    /// How many revocations wait to be written because the store could not keep them.
+    pub fn unwritten_len(&self) -> usize {
+        self.0.unwritten.len()
+    }
+
+    /// A look into the log that began at `began` has seen its end.
+    pub(super) fn looked(&self, began: Stopwatch) {
+        self.0.look.succeeded(began);
+    }
+
+    pub(super) fn unwritten(&self) -> &Unwritten {
+        &self.0.unwritten
+    }
+
     /// To be called when `what` is applied, never before: who sees the new generation must find it refused.
     fn grow(&self, what: &Revoked) {
         if !matches!(what, Revoked::UserUnblocked(_)) {
             self.0.generation.fetch_add(1, Ordering::Release);
         }
-    }
-
-    fn count(&self) {
-        self.0.metrics.revocations.set(u64::try_from(self.len()).unwrap_or(u64::MAX));
     }
 }
 

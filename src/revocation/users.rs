@@ -4,7 +4,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use super::{
-    expiring::{SHARDS, counts, whole_seconds},
+    expiring::{NEVER_ENDS, SHARDS, counts, places, whole_seconds},
     list::Cause,
 };
 use crate::{clock::Timestamp, id::UserId, store::Revoked, token::Verified};
@@ -44,15 +44,26 @@ impl Users {
         self.len.load(Ordering::Acquire)
     }
 
-    /// Forgets users of whom nothing is refused any more, one shard locked at a time.
-    pub(super) fn sweep(&self, now: Timestamp) {
+    /// The table's memory, spare room included; each id is taken to be a short one, in a block of its own.
+    pub(super) fn bytes(&self) -> usize {
+        let table = places(self.users.capacity()).saturating_mul(size_of::<(UserId, Refused)>() + 1);
+        table.saturating_add(self.len().saturating_mul(SHORT_ID))
+    }
+
+    /// Forgets users of whom nothing is refused any more, one shard locked at a time, and gives the second after
+    /// which that holds for the next one.
+    pub(super) fn sweep(&self, now: Timestamp) -> Option<u32> {
+        let mut next = NEVER_ENDS;
         self.users.retain(|_, refused| {
             let stays = refused.counts(now);
-            if !stays {
+            if stays {
+                next = next.min(refused.ends());
+            } else {
                 self.len.fetch_sub(1, Ordering::Release);
             }
             stays
         });
+        (next < NEVER_ENDS).then_some(next)
     }
 }
 
@@ -142,12 +153,22 @@ impl Refused {
         (by_instant || by_local).then_some(Cause::UserInstant)
     }
 
+    /// The second after which nothing counts any more.
+    fn ends(&self) -> u32 {
+        let instant = self.instant.as_ref().map(|instant| instant.until);
+        let local = self.local.as_ref().map(|local| local.until);
+        if self.blocked { NEVER_ENDS } else { instant.max(local).unwrap_or(NEVER_ENDS) }
+    }
+
     fn counts(&self, now: Timestamp) -> bool {
         self.blocked
             || self.instant.as_ref().is_some_and(|instant| counts(instant.until, now))
             || self.local.as_ref().is_some_and(|local| counts(local.until, now))
     }
 }
+
+/// What an allocator sets aside for a few bytes.
+const SHORT_ID: usize = 16;
 
 /// How far the log may get ahead while one entry lives. What a backend with our secret put into `sid` by chance
 /// lies within it by a chance of 1 to 2^32.

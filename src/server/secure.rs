@@ -33,6 +33,7 @@ use super::{
     tls,
     tracked::Tracked,
 };
+use crate::metrics::HandshakeFailure;
 
 /// Everything that the connections of one worker share.
 pub(super) struct Secure<W> {
@@ -130,11 +131,43 @@ impl<W> Secure<W> {
             Err(_) => None,
         };
         // Scanners and probes fail all day: a counter tells an operator more than lines would.
-        match &failed {
-            Some((error, _)) => debug!(error = %error, "A TLS handshake failed: {error}"),
-            None => debug!("A TLS handshake took too long"),
-        }
-        numbers.handshake_failures.increment();
+        let reason = match &failed {
+            Some((error, _)) => {
+                debug!(error = %error, "A TLS handshake failed: {error}");
+                reason(error)
+            }
+            None => {
+                debug!("A TLS handshake took too long");
+                HandshakeFailure::Timeout
+            }
+        };
+        numbers.handshake_failures.of(reason).increment();
         None
+    }
+}
+
+/// What an operator should know of a failed handshake: whether it is our certificate, the client's, or nothing to do
+/// with either.
+fn reason(error: &io::Error) -> HandshakeFailure {
+    use rustls::Error as E;
+    let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<E>()) else {
+        return HandshakeFailure::Closed;
+    };
+    match error {
+        E::AlertReceived(_) => HandshakeFailure::Alert,
+        E::InvalidCertificate(_) | E::InvalidCertRevocationList(_) => HandshakeFailure::CertificateRefused,
+        E::NoApplicationProtocol | E::PeerIncompatible(_) => HandshakeFailure::Incompatible,
+        E::NoCertificatesPresented => HandshakeFailure::NoCertificate,
+        E::BadMaxFragmentSize
+        | E::DecryptError
+        | E::InappropriateHandshakeMessage { .. }
+        | E::InappropriateMessage { .. }
+        | E::InvalidEncryptedClientHello(_)
+        | E::InvalidMessage(_)
+        | E::PeerMisbehaved(_)
+        | E::PeerSentOversizedRecord
+        | E::UnsupportedNameType => HandshakeFailure::Protocol,
+        // Ours, and whatever a later version of the library tells apart.
+        _ => HandshakeFailure::Other,
     }
 }

@@ -30,6 +30,7 @@ mod revocation;
 mod routes;
 mod semantics;
 mod sessions;
+mod staleness;
 mod startup;
 mod streams;
 mod throttles;

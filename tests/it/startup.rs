@@ -13,7 +13,7 @@ use std::{
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-use crate::harness::{Answer, Process, Upstream, ok, registration, request};
+use crate::harness::{Answer, Process, Upstream, admin, ok, registration, request};
 
 const ECHO: &str = "[auth]\nregistration = true\n[[route]]\npath = \"/*\"\nupstream = \"echo\"\n";
 
@@ -195,13 +195,19 @@ fn nobody_has_to_read_what_it_says() {
     let config = "[[route]]\npath = \"/dead\"\nupstream = \"http://127.0.0.1:1\"\naccess = \"public\"\n\
                   [[route]]\npath = \"/*\"\nupstream = \"echo\"\naccess = \"public\"";
     let (process, _unread) = Process::start_unheard(folder.path(), config, Command::new(Process::program()));
-    // More than a pipe holds.
+    // More than a pipe and the queue hold.
     let mut stream = process.connect();
-    for _ in 0..1000 {
+    for _ in 0..5000 {
         stream.get_mut().write_all(&request("GET", "/dead", &[], b"")).unwrap();
         assert_eq!(Answer::read(&mut stream, false).unwrap().status, 502);
     }
     process.get("/x", &[]).expect(200);
+    let said = process.said();
+    let address = said.split(r#""listen.admin":""#).nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let metrics = admin(address.parse().unwrap(), "/metrics");
+    let sample =
+        metrics.text().lines().find(|line| line.starts_with("portcullis_event_lines_dropped_total "));
+    assert!(!sample.unwrap().ends_with(" 0"), "{sample:?}");
     process.signal("-TERM");
     assert_eq!(process.wait().0, 0);
 }

@@ -46,6 +46,7 @@ fn the_smallest_file_has_the_defaults_of_the_reference() {
     assert_eq!((limits.connections, limits.connections_per_address), (10_000, 1000));
     assert_eq!((settings.shutdown.delay, settings.shutdown.grace), (Duration::ZERO, Duration::from_secs(30)));
     assert_eq!(settings.store.path, site.path("data/portcullis.db"));
+    assert_eq!(settings.revocation.max_staleness, None);
     let tokens = settings.tokens;
     assert_eq!((tokens.issuer, tokens.audience.len(), tokens.claims.len()), (None, 0, 0));
     assert_eq!(tokens.access_lifetime, Duration::from_secs(30 * 60));
@@ -239,6 +240,23 @@ fn client_certificates() {
     let faults = site("[listen]\nplain = \"127.0.0.1:8000\"").certificate("ca.crt", "ca.key").faults();
     assert!(faults.contains("error: client certificates could be avoided"), "{faults}");
     assert!(faults.contains("expected \"off\" for `plain` in [listen]"), "{faults}");
+}
+
+#[test]
+fn staleness_is_longer_than_a_few_looks() {
+    for text in ["0s", "200ms", "999ms"] {
+        refuses(&format!("[store]\nmax_staleness = {text:?}"), "expected at least \"1s\"");
+    }
+    refuses("[store]\nmax_staleness = \"never\"", "expected a duration such as \"30s\", or \"off\"");
+    refuses("[store]\nmax_staleness = 30", "expected a duration such as \"30s\", or \"off\"");
+    let settings = accepts("[store]\nmax_staleness = \"1s\"");
+    assert_eq!(settings.revocation.max_staleness, Some(Duration::from_secs(1)));
+    assert_eq!(accepts("[store]\nmax_staleness = \"off\"").revocation.max_staleness, None);
+    for (life, warned) in [("30m", true), ("31m", false)] {
+        let text =
+            format!("[store]\nmax_staleness = \"30m\"\n[tokens]\naccess_lifetime = {life:?}\n{SMALLEST}");
+        assert_eq!(Site::new(&text).warnings().contains("never refuses anybody"), warned, "{life}");
+    }
 }
 
 #[test]

@@ -9,17 +9,25 @@ impl FromToml for Duration {
     fn from_toml(value: &Spanned<DeValue<'_>>, wrongs: &mut Vec<Wrong>) -> Option<Self> {
         let duration =
             parsed(value, wrongs, r#"a duration such as "1500ms", "30s", "5m", "1h" or "7d""#, parse)?;
-        if duration > LONGEST {
-            wrongs.push(Wrong::of_value(value, r#"expected at most "36500d""#));
-            return None;
-        }
-        Some(duration)
+        not_too_long(duration, value, wrongs)
     }
 }
 
 /// Reads a duration as the configuration writes it, as in `30s` or `7d`.
 pub fn duration(text: &str) -> Option<Duration> {
     parse(text).filter(|duration| *duration <= LONGEST)
+}
+
+fn not_too_long(
+    duration: Duration,
+    value: &Spanned<DeValue<'_>>,
+    wrongs: &mut Vec<Wrong>,
+) -> Option<Duration> {
+    if duration > LONGEST {
+        wrongs.push(Wrong::of_value(value, r#"expected at most "36500d""#));
+        return None;
+    }
+    Some(duration)
 }
 
 impl ToToml for Duration {
@@ -33,6 +41,31 @@ impl ToToml for Duration {
         format!("{}{unit}", millis / u128::from(length)).into()
     }
 }
+
+/// A duration, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) struct Limit(pub(in crate::config) Option<Duration>);
+
+impl FromToml for Limit {
+    fn from_toml(value: &Spanned<DeValue<'_>>, wrongs: &mut Vec<Wrong>) -> Option<Self> {
+        let limit = parsed(value, wrongs, r#"a duration such as "30s", or "off""#, |text| match text {
+            OFF => Some(None),
+            text => parse(text).map(Some),
+        })?;
+        match limit {
+            None => Some(Self(None)),
+            Some(duration) => not_too_long(duration, value, wrongs).map(|limit| Self(Some(limit))),
+        }
+    }
+}
+
+impl ToToml for Limit {
+    fn to_toml(&self) -> toml::Value {
+        self.0.map_or_else(|| OFF.into(), |duration| duration.to_toml())
+    }
+}
+
+const OFF: &str = "off";
 
 fn parse(text: &str) -> Option<Duration> {
     let digits = text.find(|character: char| !character.is_ascii_digit())?;
@@ -65,5 +98,16 @@ mod tests {
             assert!(read::<Duration>(&format!("{text:?}")).is_err(), "{text}");
         }
         assert!(read::<Duration>("10").unwrap_err()[0].ends_with("found a number"));
+    }
+
+    #[test]
+    fn a_limit_may_be_off() {
+        for (text, limit) in [("off", None), ("30s", Some(Duration::from_secs(30)))] {
+            assert_eq!(read::<Limit>(&format!("{text:?}")), Ok(Limit(limit)));
+            assert_eq!(Limit(limit).to_toml().as_str(), Some(text));
+        }
+        for text in ["", "Off", "none", "30", "36501d"] {
+            assert!(read::<Limit>(&format!("{text:?}")).is_err(), "{text}");
+        }
     }
 }

@@ -82,7 +82,7 @@ async fn a_new_gateway_knows_the_whole_log_before_it_opens() {
     assert_eq!(bench.refuses(&dead), Some(Cause::Token));
     assert_eq!(bench.refuses(&token(&"eve".parse().unwrap())), Some(Cause::UserBlocked));
     assert_eq!(bench.metrics.revocation_sequence.value(), 3);
-    assert_eq!(bench.metrics.revocations.value(), 2);
+    assert_eq!(bench.list.len(), 2);
 }
 
 #[tokio::test]
@@ -233,4 +233,26 @@ async fn a_login_after_logout_everywhere_lives_within_the_same_millisecond() {
     feed.poll_once().await.unwrap();
     assert_eq!(bench.refuses(&before), Some(Cause::UserInstant));
     assert_eq!(bench.refuses(&after), None);
+}
+
+#[tokio::test]
+async fn knowledge_is_fresh_while_the_log_can_be_read_and_for_so_long_after_it() {
+    let limit = Duration::from_millis(1500);
+    let mut bench = Bench::new();
+    let settings = crate::revocation::Settings { max_staleness: Some(limit) };
+    bench.list = RevocationList::with(settings, bench.metrics.clone());
+    let mut feed = bench.feed().await;
+    assert_eq!(bench.list.freshness(Stopwatch::start()), Freshness::Fresh);
+    // Later, as far as anybody asks: a look that has just succeeded counts from where it began.
+    let later = || Stopwatch::start().later(limit + Duration::from_millis(1));
+    assert_eq!(bench.list.freshness(later()), Freshness::Stale);
+    let before = bench.list.lag(later());
+    feed.poll_once().await.unwrap();
+    assert!(bench.list.lag(Stopwatch::start()) < before);
+
+    let store = bench.store.clone();
+    tokio::task::spawn_blocking(move || store.close()).await.unwrap();
+    let looked = bench.list.lag(Stopwatch::start());
+    assert!(feed.poll_once().await.is_err());
+    assert!(bench.list.lag(Stopwatch::start()) >= looked, "a look that failed tells nothing");
 }

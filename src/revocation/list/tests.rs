@@ -247,14 +247,44 @@ fn once_the_log_has_the_instant_the_local_one_gives_way() {
 }
 
 #[test]
-fn the_gauge_tells_how_many_there_are() {
-    let metrics = Metrics::new(Vec::new());
-    let list = RevocationList::new(metrics.clone());
+fn its_size_is_told_by_kind() {
+    let list = list();
+    assert_eq!(list.size(), Size { tokens: 0, sessions: 0, users: 0, bytes: 0 });
     list.apply(&entry(1, Revoked::Token(TokenId::random())));
     list.apply(&entry(2, Revoked::Session(SessionId::opened_at(1))));
     list.apply(&entry(3, instant(T0)));
     list.apply(&entry(4, instant(T0)));
-    assert_eq!((list.len(), metrics.revocations.value()), (3, 3));
+    let size = list.size();
+    assert_eq!((list.len(), size.tokens, size.sessions, size.users), (3, 1, 1, 1));
+    assert!(size.bytes > 0);
     list.sweep(LATER.plus(Duration::from_secs(1)));
-    assert_eq!((list.len(), metrics.revocations.value()), (0, 0));
+    assert_eq!((list.len(), list.next_expiry()), (0, None));
+}
+
+#[test]
+fn a_token_or_a_session_takes_fifty_bytes_at_most() {
+    let list = list();
+    for sequence in 0..100_000 {
+        list.apply(&entry(sequence, Revoked::Token(TokenId::random())));
+    }
+    let each = list.size().bytes / list.len();
+    assert!((21..=50).contains(&each), "{each}");
+}
+
+#[test]
+fn the_next_expiry_is_known_after_a_sweep() {
+    let list = list();
+    for (sequence, after) in [(1, 30), (2, 10), (3, 20)] {
+        let until = T0.plus(Duration::from_secs(after));
+        let what = Revoked::Token(TokenId::random());
+        list.apply(&Revocation { sequence, what, until });
+    }
+    let blocked = Revoked::UserBlocked("eve".parse().unwrap());
+    list.apply(&Revocation { sequence: 4, what: blocked, until: Timestamp::FOREVER });
+    list.sweep(T0);
+    assert_eq!(list.next_expiry(), Some(T0.seconds() + 10));
+    list.sweep(T0.plus(Duration::from_secs(15)));
+    assert_eq!(list.next_expiry(), Some(T0.seconds() + 20));
+    list.sweep(T0.plus(Duration::from_secs(60)));
+    assert_eq!((list.len(), list.next_expiry()), (1, None));
 }

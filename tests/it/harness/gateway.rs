@@ -12,7 +12,7 @@ use portcullis::{
     access_log::Sink,
     app::{App, Io},
     clock::{Clock, Timestamp},
-    config,
+    config, telemetry,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -83,8 +83,12 @@ impl TestGateway {
         fs::write(&path, complete(config)).unwrap();
         let checked = config::read(&path).unwrap_or_else(|faults| panic!("{}", faults.render(false)));
         let log = Lines::default();
-        let io =
-            Io { clock: clock.clone(), access_log: Sink::Writer(Box::new(log.clone())), terminal: false };
+        let io = Io {
+            clock: clock.clone(),
+            access_log: Sink::Writer(Box::new(log.clone())),
+            terminal: false,
+            dropped: telemetry::Dropped::default(),
+        };
         let app = App::start(checked.prepare().unwrap(), io).unwrap_or_else(|error| panic!("{error}"));
         let addresses = *app.addresses();
         let address = addresses.https.or(addresses.plain).unwrap();

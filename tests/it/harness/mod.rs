@@ -14,7 +14,7 @@ mod upstream;
 pub use answer::Answer;
 pub use backend::Backend;
 pub use client::{Client, H2, Stream, bearer, request};
-pub use gateway::{NOW, TestGateway, credentials, registration};
+pub use gateway::{NOW, TestGateway, admin, credentials, registration};
 pub use process::Process;
 pub use scripted::{Ending, Scripted, Wire};
 pub use tokens::{claims, sign, sign_text};

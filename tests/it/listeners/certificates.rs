@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use portcullis::metrics::HandshakeFailure;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind, SignatureScheme,
@@ -166,6 +167,8 @@ fn issued(
     Some((certificate.der().clone(), key.serialize_der()))
 }
 
+const NOBODY: &str = "nobody";
+
 #[test]
 fn only_clients_that_somebody_vouches_for_are_served() {
     let folder = TempDir::new().unwrap();
@@ -189,7 +192,7 @@ fn only_clients_that_somebody_vouches_for_are_served() {
     let (usage, years) = (|| ExtendedKeyUsagePurpose::ClientAuth, (2020, 4000));
     for version in [&TLS12, &TLS13] {
         for (who, identity) in [
-            ("nobody", None),
+            (NOBODY, None),
             ("somebody else's", issued(&other, usage(), years)),
             ("a server", issued(&ours, ExtendedKeyUsagePurpose::ServerAuth, years)),
             ("one that has ended", issued(&ours, usage(), (2020, 2021))),
@@ -200,12 +203,17 @@ fn only_clients_that_somebody_vouches_for_are_served() {
                 Some((own.der().clone(), key.serialize_der()))
             }),
         ] {
-            let before = gateway.app().metrics().handshake_failures.value();
+            let reason = match who {
+                NOBODY => HandshakeFailure::NoCertificate,
+                _ => HandshakeFailure::CertificateRefused,
+            };
+            let failed = || gateway.app().metrics().handshake_failures.of(reason).value();
+            let before = failed();
             let (answer, _) = ask(connect(&gateway, &client(version, identity), "localhost"));
             assert!(answer.is_none(), "{who}, {version:?}: {answer:?}");
             // The client hears of it a moment before it is counted.
             let patience = Instant::now() + Duration::from_secs(20);
-            while gateway.app().metrics().handshake_failures.value() == before {
+            while failed() == before {
                 assert!(Instant::now() < patience, "{who}, {version:?}: not counted");
                 thread::yield_now();
             }

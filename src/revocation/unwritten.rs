@@ -1,0 +1,153 @@
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info};
+
+use super::RevocationList;
+use crate::{
+    clock::{Clock, Timestamp},
+    id::UserId,
+    metrics::Metrics,
+    store::{Revocation, Revoked, Store, StoreError},
+};
+
+/// What this process refuses and the store could not keep: it is written once the store is back.
+///
+/// Whoever asked was told that it failed, but cannot ask again: the token that would ask is refused here. Bounded;
+/// only living tokens get anything in here.
+#[derive(Debug, Default)]
+pub(super) struct Unwritten(Mutex<VecDeque<Missed>>);
+
+/// One revocation that the log lacks.
+#[derive(Clone, Debug)]
+struct Missed {
+    what: Revoked,
+    until: Timestamp,
+}
+
+impl Unwritten {
+    pub(super) fn add(&self, what: &Revoked, until: Timestamp, metrics: &Metrics) {
+        match what {
+            // Taking a refusal back can wait for whoever wants that.
+            Revoked::UserUnblocked(_) => return,
+            Revoked::Session(_)
+            | Revoked::Token(_)
+            | Revoked::UserBlocked(_)
+            | Revoked::UserInstant { .. } => {}
+        }
+        let mut queue = self.queue();
+        if queue.len() < CAPACITY {
+            queue.push_back(Missed { what: what.clone(), until });
+            return;
+        }
+        drop(queue);
+        metrics.revocations_forgotten.increment();
+        error!("A revocation that the store could not keep will not be written: too many wait already");
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue().len()
+    }
+
+    fn first(&self) -> Option<Missed> {
+        self.queue().front().cloned()
+    }
+
+    fn written(&self) {
+        self.queue().pop_front();
+    }
+
+    /// Behind the others: what is wrong may be with this one alone.
+    fn put_off(&self) {
+        let mut queue = self.queue();
+        if queue.len() > 1 {
+            queue.rotate_left(1);
+        }
+    }
+
+    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Missed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes what the store has missed whenever it can be written. Once for each list: it takes from the front.
+///
+/// Apart from following the log: a store that cannot be written may still be read.
+pub(super) async fn write_missed(store: Store, list: RevocationList, clock: Clock) {
+    let mut rounds = interval(PAUSE);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        let mut written = 0_u32;
+        while let Some(missed) = list.unwritten().first() {
+            match missed.write(&store, clock.now()).await {
+                Ok(revoked) => {
+                    revoked.iter().for_each(|revocation| list.apply(revocation));
+                    list.unwritten().written();
+                    written += 1;
+                }
+                // The feed says what is wrong with the store.
+                Err(_) => {
+                    list.unwritten().put_off();
+                    break;
+                }
+            }
+        }
+        if written > 0 {
+            info!(revocations = written, "Wrote revocations that the store had missed");
+        }
+    }
+}
+
+impl Missed {
+    /// Writing it twice does no harm: a commit whose answer was lost is not known to have been kept.
+    async fn write(&self, store: &Store, now: Timestamp) -> Result<Vec<Revocation>, StoreError> {
+        match &self.what {
+            Revoked::Session(session) => store.end_session(*session, Some(self.until)).await,
+            Revoked::Token(token) => store.revoke_token(*token, self.until).await,
+            Revoked::UserBlocked(user) => store.block_user(user, self.until, now).await,
+            Revoked::UserInstant { user, at } => end_older_sessions(store, user, *at, self.until, now).await,
+            Revoked::UserUnblocked(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Ends what the user had at that instant, and nothing of what they have opened since, here or elsewhere.
+///
+/// An entry for all of it would stand behind the new sessions in the log, and end them too. Where there are some,
+/// the older ones end one by one; tokens without session then stay refused by this process alone.
+async fn end_older_sessions(
+    store: &Store,
+    user: &UserId,
+    at: Timestamp,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<Revocation>, StoreError> {
+    let sessions = store.sessions_of(user, now, SESSIONS).await?;
+    let (older, newer): (Vec<_>, Vec<_>) =
+        sessions.into_iter().partition(|session| Revoked::older_than(Some(session.opened_at.seconds()), at));
+    if newer.is_empty() {
+        return store.end_sessions_of(user, until, at).await;
+    }
+    let mut revoked = Vec::new();
+    for session in older {
+        revoked.extend(store.end_session(session.id, None).await?);
+    }
+    Ok(revoked)
+}
+
+/// Revocations that may wait: some megabytes.
+const CAPACITY: usize = 10_000;
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Sessions of one user that are looked at, the last refreshed first.
+const SESSIONS: u32 = 10_000;
+
+#[cfg(test)]
+mod tests;
