@@ -4,6 +4,7 @@
 //! What an operation kills is dead on its gateway when it answers, and on the other one after a poll of the feed;
 //! restarts, kills, sweeps and other lifetimes change nothing of it, and nothing alive is refused.
 
+mod gateway;
 mod model;
 mod world;
 
@@ -74,7 +75,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => user().prop_map(Deed::Enable),
         1 => Just(Deed::Delete(0)),
         3 => Just(Deed::Sweep),
-        2 => (any::<bool>(), 0..world::SETTINGS).prop_map(|(killed, settings)| Deed::Restart { killed, settings }),
+        2 => (any::<bool>(), 0..gateway::SETTINGS).prop_map(|(killed, settings)| Deed::Restart { killed, settings }),
     ];
     let step =
         (0_usize..2, any::<bool>(), deed).prop_map(|(gateway, polls, deed)| Step { gateway, polls, deed });

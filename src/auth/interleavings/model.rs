@@ -1,6 +1,6 @@
 //! What must be dead and what alive, as the contract says it, and nothing of how it is done.
 
-use super::world::{Lifetimes, USERS};
+use super::{gateway::Lifetimes, world::USERS};
 use crate::clock::Timestamp;
 
 /// Everything that ever happened, as far as it matters to a token.
