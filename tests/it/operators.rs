@@ -181,7 +181,7 @@ fn a_token_is_inspected_check_by_check() {
     check(inspect(&changed("user_id", json!("a b"))), "ok ok no - -", "no user");
     check(inspect(&changed("aud", json!("x"))), "ok ok no - -", "meant for others");
     check(inspect(&changed("exp", json!(now - 1))), "ok ok ok no -", "expired");
-    check(inspect(&changed("iat", json!(now + 600))), "ok ok ok no -", "still to come");
+    check(inspect(&changed("nbf", json!(now + 600))), "ok ok ok no -", "still to come");
     check(inspect(&changed("user_id", json!("7"))), "ok ok ok ok ok ok", "");
 
     let other = gateway.login("ada");
