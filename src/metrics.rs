@@ -130,6 +130,8 @@ pub struct Numbers {
     pub hashes_refused: Counter,
     /// Live revocations in memory.
     pub revocations: Gauge,
+    /// How long revocations of other processes took to be in force here, by the store's clock.
+    pub revocation_delay: Histogram,
     /// Number of the last log entry that this process has applied.
     pub revocation_sequence: Gauge,
     /// Store operations that failed.

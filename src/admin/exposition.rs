@@ -39,6 +39,12 @@ impl Collector for Exposition {
             "From forwarding to the head of the upstream's answer",
             workers.iter().map(|cells| &cells.upstream_duration),
         )?;
+        encode_durations(
+            &mut encoder,
+            "revocation_delay",
+            "From a revocation of another process to its effect in this one",
+            std::iter::once(&self.metrics.revocation_delay),
+        )?;
         upstreams::encode(&mut encoder, &self.metrics.servers())?;
         self.encode_connections(&mut encoder)?;
         self.encode_certificates(&mut encoder)?;

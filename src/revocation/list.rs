@@ -84,6 +84,17 @@ impl RevocationList {
         self.count();
     }
 
+    /// Whether the list holds what the entry names, by this entry or a later one.
+    pub(super) fn has_heard(&self, revocation: &Revocation) -> bool {
+        match &revocation.what {
+            Revoked::Session(session) => self.0.sessions.contains(session.as_bytes(), Timestamp::default()),
+            Revoked::Token(token) => self.0.tokens.contains(token.as_bytes(), Timestamp::default()),
+            Revoked::UserBlocked(user) | Revoked::UserInstant { user, .. } | Revoked::UserUnblocked(user) => {
+                self.0.users.have_heard(user, revocation.sequence)
+            }
+        }
+    }
+
     /// Refuses what could not be written into the log because the store is away.
     ///
     /// Only this process knows of it, and not after a restart. A user-instant has no number here: sessions that

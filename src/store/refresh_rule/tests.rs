@@ -143,7 +143,12 @@ fn a_dead_access_token_is_not_handed_out_again() {
     };
     let chain = Chain {
         base: token(0),
-        handed: Some(Handed { successor: short(1, at(0)), former: Vec::new(), successor_used: false }),
+        handed: Some(Handed {
+            successor: short(1, at(0)),
+            made_at: at(0),
+            former: Vec::new(),
+            successor_used: false,
+        }),
     };
     let alive = decide(&chain, token(0), short(2, at(1_999)), at(1_999), GRACE);
     assert_eq!(alive, Ok(Grant { pair: short(1, at(0)), next: None, replaced: None }));

@@ -4,6 +4,7 @@ mod answer;
 mod client;
 pub mod frames;
 mod gateway;
+pub mod postgres;
 mod process;
 pub mod raw_h2;
 mod scripted;
