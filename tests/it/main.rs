@@ -21,6 +21,7 @@ mod http2;
 mod limits;
 mod listeners;
 mod logout;
+mod postgres;
 mod proxies;
 mod refresh;
 mod routes;
