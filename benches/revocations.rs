@@ -9,6 +9,7 @@
 use std::{
     fs,
     hint::black_box,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -27,13 +28,14 @@ use rusqlite::{Connection, params};
 fn main() {
     let count = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(10_000_000_u64);
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings { path: folder.path().join("revocations.db") };
+    let path = folder.path().join("revocations.db");
+    let settings = Settings::Sqlite { path: path.clone() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     Store::open(&settings).unwrap().close();
 
     let began = Instant::now();
-    fill(&settings, count);
-    let size = fs::metadata(&settings.path).unwrap().len();
+    fill(&path, count);
+    let size = fs::metadata(&path).unwrap().len();
     println!("{count} revocations on disk: {} MiB, written in {:.1?}", size >> 20, began.elapsed());
 
     let clock = Clock::manual(NOW);
@@ -78,8 +80,8 @@ fn main() {
 }
 
 /// As the gateway would have written them, but without waiting for the disk each time.
-fn fill(settings: &Settings, count: u64) {
-    let mut db = Connection::open(&settings.path).unwrap();
+fn fill(path: &Path, count: u64) {
+    let mut db = Connection::open(path).unwrap();
     let indexes = indexes(&db);
     for (name, _) in &indexes {
         db.execute(&format!("DROP INDEX {name}"), []).unwrap();

@@ -146,6 +146,8 @@ pub struct Numbers {
     pub hash_duration: Histogram,
     /// Revocations that the store could not keep, and that will not be written: too many waited.
     pub revocations_forgotten: Counter,
+    /// How long revocations of other processes took to be in force here, by the store's clock.
+    pub revocation_delay: Histogram,
     /// Number of the last log entry that this process has applied.
     pub revocation_sequence: Gauge,
     /// Store operations that failed.

@@ -1,4 +1,4 @@
-//! Users, sessions and the revocation log, on disk.
+//! Users, sessions and the revocation log, on disk: in a file of this machine, or in a database that gateways share.
 //!
 //! Whatever an operation answers has been committed, and forced to the disk, before it is answered. Operations
 //! that revoke return the log's new entries; the caller applies them to memory before it answers anybody.
@@ -6,22 +6,26 @@
 //! wall clock.
 
 mod error;
+mod former;
 mod log;
+mod postgres;
 #[cfg(test)]
 mod refresh_model;
 mod refresh_rule;
+mod refresh_step;
 mod session;
 mod settings;
 mod sqlite;
 mod user;
 
 pub use error::{
-    ChangePasswordError, CreateUserError, OpenError, OpenSessionError, RefreshError, StoreError,
-    UpdateUserError,
+    ChangePasswordError, CreateUserError, OpenError, OpenSessionError, PostgresFault, RefreshError,
+    StoreError, UpdateUserError,
 };
-pub use log::{Revocation, Revoked};
+pub use log::{Logged, Marker, Revocation, Revoked};
+pub use postgres::Postgres;
 pub use session::{Adoption, IssuedToken, NewSession, Opened, RefreshRequest, Refreshed, Replaced, Session};
-pub use settings::Settings;
+pub use settings::{DatabaseServer, DatabaseTls, Judge, PostgresSettings, Settings};
 pub use sqlite::Sqlite;
 pub use user::{Account, Name, NewUser, User, UserChanges};
 
@@ -35,8 +39,20 @@ use crate::{
 /// An operation whose future is dropped is done all the same.
 #[derive(Clone, Debug)]
 pub enum Store {
+    /// A database that several gateways share.
+    Postgres(Postgres),
     /// One file on this machine.
     Sqlite(Sqlite),
+}
+
+/// The same on whichever store it is.
+macro_rules! on {
+    ($store:expr, $db:ident => $does:expr) => {
+        match $store {
+            Store::Postgres($db) => $does,
+            Store::Sqlite($db) => $does,
+        }
+    };
 }
 
 impl Store {
@@ -45,7 +61,10 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]. What is not ours, damaged or too new is left as it is.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
-        Sqlite::open(&settings.path).map(Self::Sqlite)
+        match settings {
+            Settings::Postgres(settings) => Postgres::open(settings).map(Self::Postgres),
+            Settings::Sqlite { path } => Sqlite::open(path).map(Self::Sqlite),
+        }
     }
 
     /// Checks the store as [`Self::open`] would, where there is one already, and neither makes nor changes anything.
@@ -54,22 +73,21 @@ impl Store {
     /// # Errors
     /// See [`OpenError`].
     pub fn probe(settings: &Settings) -> Result<(), OpenError> {
-        Sqlite::probe(&settings.path)
+        match settings {
+            Settings::Postgres(settings) => Postgres::probe(settings),
+            Settings::Sqlite { path } => Sqlite::probe(path),
+        }
     }
 
     /// Does what waits already, and closes. Calls on other handles fail from then on. Blocks: not for async
     /// threads. A store whose handles are merely dropped closes too, but nobody learns when.
     pub fn close(self) {
-        match self {
-            Self::Sqlite(db) => db.close(),
-        }
+        on!(self, db => db.close())
     }
 
     /// How durable a commit is: for a test to assert.
     pub async fn durability(&self) -> Result<Durability, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.durability().await,
-        }
+        on!(self, db => db.durability().await)
     }
 
     /// Creates a user and, where one is given, their first session.
@@ -83,16 +101,12 @@ impl Store {
         session: Option<NewSession>,
         now: Timestamp,
     ) -> Result<(User, Option<SessionId>), CreateUserError> {
-        match self {
-            Self::Sqlite(db) => db.create_user(new, session, now).await,
-        }
+        on!(self, db => db.create_user(new, session, now).await)
     }
 
     /// The account of a user who has not been deleted.
     pub async fn account(&self, id: &UserId) -> Result<Option<Account>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.account(id).await,
-        }
+        on!(self, db => db.account(id).await)
     }
 
     /// The account that `name` means, among user names and e-mail addresses as allowed: first exactly, a user name
@@ -103,9 +117,7 @@ impl Store {
         usernames: bool,
         emails: bool,
     ) -> Result<Option<Account>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.account_by_name(name, usernames, emails).await,
-        }
+        on!(self, db => db.account_by_name(name, usernames, emails).await)
     }
 
     /// A user who has not been deleted.
@@ -115,9 +127,7 @@ impl Store {
 
     /// At most `limit` users behind `after`, in the order in which they were created.
     pub async fn users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.users(after, limit).await,
-        }
+        on!(self, db => db.users(after, limit).await)
     }
 
     /// Changes a user's address, roles and attributes.
@@ -126,9 +136,7 @@ impl Store {
     /// [`UpdateUserError::EmailTaken`] as in [`Self::create_user`]; [`UpdateUserError::UnknownUser`] also for
     /// deleted ones.
     pub async fn update_user(&self, id: &UserId, changes: UserChanges) -> Result<User, UpdateUserError> {
-        match self {
-            Self::Sqlite(db) => db.update_user(id, changes).await,
-        }
+        on!(self, db => db.update_user(id, changes).await)
     }
 
     /// Replaces the hash of a password by another of the same password. `false` where it was no longer `old_hash`.
@@ -136,9 +144,7 @@ impl Store {
     /// A login that verified the old hash at the same time finds [`OpenSessionError::AccountChanged`] and must
     /// read and verify again.
     pub async fn rehash(&self, id: &UserId, old_hash: &str, new_hash: &str) -> Result<bool, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.rehash(id, old_hash, new_hash).await,
-        }
+        on!(self, db => db.rehash(id, old_hash, new_hash).await)
     }
 
     /// Opens a session for a user whose password has been verified against `expected_hash`.
@@ -152,9 +158,7 @@ impl Store {
         new: NewSession,
         now: Timestamp,
     ) -> Result<Opened, OpenSessionError> {
-        match self {
-            Self::Sqlite(db) => db.open_session(user, expected_hash, new, now).await,
-        }
+        on!(self, db => db.open_session(user, expected_hash, new, now).await)
     }
 
     /// The session that a refresh token without `sid` has opened; opens it at the first call. A refresh with that
@@ -168,9 +172,7 @@ impl Store {
         adoption: Adoption,
         now: Timestamp,
     ) -> Result<Opened, OpenSessionError> {
-        match self {
-            Self::Sqlite(db) => db.adopt_session(adoption, now).await,
-        }
+        on!(self, db => db.adopt_session(adoption, now).await)
     }
 
     /// The session that a refresh token of `user` without `sid` has opened, dead or alive; `None` before its first
@@ -180,9 +182,7 @@ impl Store {
         token: TokenId,
         user: &UserId,
     ) -> Result<Option<SessionId>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.adopted_session(token, user).await,
-        }
+        on!(self, db => db.adopted_session(token, user).await)
     }
 
     /// At most `limit` living sessions of a user, the last refreshed first.
@@ -192,9 +192,7 @@ impl Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<Session>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.sessions_of(user, now, limit).await,
-        }
+        on!(self, db => db.sessions_of(user, now, limit).await)
     }
 
     /// At most `limit` living sessions of all users behind `after`, in the order of their ids, which is nearly that in
@@ -205,9 +203,7 @@ impl Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<(UserId, Session)>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.sessions(after, now, limit).await,
-        }
+        on!(self, db => db.sessions(after, now, limit).await)
     }
 
     /// Takes a refresh token's successor out of its session, in one atomic step. The caller has checked the token
@@ -216,12 +212,11 @@ impl Store {
     /// # Errors
     /// See [`RefreshError`]. A theft has ended the session, durably, when it is answered.
     pub async fn refresh(&self, request: RefreshRequest, now: Timestamp) -> Result<Refreshed, RefreshError> {
-        match self {
-            Self::Sqlite(db) => db.refresh(request, now).await,
-        }
+        on!(self, db => db.refresh(request, now).await)
     }
 
-    /// Ends a session: every token of it is dead. One that has ended already is left as it is.
+    /// Ends a session: every token of it is dead. One that has ended already is left as it is, and its entry returned
+    /// where `until_floor` is given: the caller need not have heard of it yet.
     ///
     /// A session that the store does not know is revoked until `until_floor`, where that is given: an authentic
     /// token of it has been shown, and must be dead. Without it nothing happens and nothing is returned.
@@ -230,9 +225,7 @@ impl Store {
         session: SessionId,
         until_floor: Option<Timestamp>,
     ) -> Result<Vec<Revocation>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.end_session(session, until_floor).await,
-        }
+        on!(self, db => db.end_session(session, until_floor).await)
     }
 
     /// Ends every session of a user and kills whatever else was issued to them before `now`. The user need not be
@@ -243,9 +236,7 @@ impl Store {
         until_floor: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<Revocation>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.end_sessions_of(user, until_floor, now).await,
-        }
+        on!(self, db => db.end_sessions_of(user, until_floor, now).await)
     }
 
     /// Kills one token, which expires at `expires_at`; where it has opened a session, that ends too.
@@ -254,9 +245,7 @@ impl Store {
         token: TokenId,
         expires_at: Timestamp,
     ) -> Result<Vec<Revocation>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.revoke_token(token, expires_at).await,
-        }
+        on!(self, db => db.revoke_token(token, expires_at).await)
     }
 
     /// Sets a password's hash, ends every session of the user as [`Self::end_sessions_of`] does, and then opens
@@ -274,11 +263,7 @@ impl Store {
         until_floor: Timestamp,
         now: Timestamp,
     ) -> Result<(Option<SessionId>, Vec<Revocation>), ChangePasswordError> {
-        match self {
-            Self::Sqlite(db) => {
-                db.change_password(user, expected_old_hash, new_hash, session, until_floor, now).await
-            }
-        }
+        on!(self, db => db.change_password(user, expected_old_hash, new_hash, session, until_floor, now).await)
     }
 
     /// Disables a user: every token is refused until [`Self::unblock_user`], and those of today for good. The user
@@ -289,16 +274,12 @@ impl Store {
         until_floor: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<Revocation>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.block_user(user, until_floor, now).await,
-        }
+        on!(self, db => db.block_user(user, until_floor, now).await)
     }
 
     /// Enables a user again. Deleted ones stay blocked, and nothing is returned.
     pub async fn unblock_user(&self, user: &UserId, now: Timestamp) -> Result<Vec<Revocation>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.unblock_user(user, now).await,
-        }
+        on!(self, db => db.unblock_user(user, now).await)
     }
 
     /// Deletes a user and blocks them for ever. Their names stay taken. Nothing is returned where there is no such
@@ -309,51 +290,71 @@ impl Store {
         until_floor: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<Revocation>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.delete_user(user, until_floor, now).await,
-        }
+        on!(self, db => db.delete_user(user, until_floor, now).await)
     }
 
     /// At most `limit` entries of the revocation log behind `sequence`, in their order.
-    pub async fn log_after(&self, sequence: u64, limit: u32) -> Result<Vec<Revocation>, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.log_after(sequence, limit).await,
-        }
+    pub async fn log_after(&self, sequence: u64, limit: u32) -> Result<Vec<Logged>, StoreError> {
+        on!(self, db => db.log_after(sequence, limit).await)
     }
 
     /// The number of the log's last entry, swept or not; 0 before the first.
     pub async fn log_head(&self) -> Result<u64, StoreError> {
+        on!(self, db => db.log_head().await)
+    }
+
+    /// What is another whenever anything was appended to the log, by this process or not, since it was last asked for;
+    /// at times without need.
+    pub async fn change_marker(&self) -> Result<Marker, StoreError> {
+        on!(self, db => db.change_marker().await)
+    }
+
+    /// Returns when something was probably appended, where the store tells by itself; never, where it does not. Only a
+    /// hint: several may be one, and none may come.
+    pub async fn hint(&self) {
         match self {
-            Self::Sqlite(db) => db.log_head().await,
+            Self::Postgres(db) => db.hint().await,
+            Self::Sqlite(_) => std::future::pending().await,
         }
     }
 
-    /// A number that is another whenever anything, this process or not, has committed since it was last asked for.
-    pub async fn change_marker(&self) -> Result<u64, StoreError> {
+    /// Sees to it that the next entry has a number above `sequence`, in a log that has lost entries up to there: who
+    /// has seen those must hear of it, and new sessions must be younger than what they know.
+    pub async fn raise_log(&self, sequence: u64) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(db) => db.change_marker().await,
+            Self::Postgres(db) => db.raise_log(sequence).await,
+            // Nothing takes the file away while it is open.
+            Self::Sqlite(_) => Ok(()),
         }
     }
 
     /// Removes at most `limit` entries and sessions that no living token is concerned by, and returns how many.
     /// Fewer than `limit` means that nothing is left to remove.
     pub async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        match self {
-            Self::Sqlite(db) => db.sweep(now, limit).await,
-        }
+        on!(self, db => db.sweep(now, limit).await)
     }
 }
 
-/// What the connection that writes was told about durability.
+/// What a connection that writes was told about durability.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Durability {
-    /// Whether rows that point nowhere are refused.
-    pub foreign_keys: bool,
-    /// `wal`.
-    pub journal_mode: String,
-    /// 2: every commit waits until it is on the disk.
-    pub synchronous: u32,
+pub enum Durability {
+    /// Of a PostgreSQL session.
+    Postgres {
+        /// `on`: every commit waits until it is on the disk.
+        synchronous_commit: String,
+        /// The server's own: whether it believes its disk to keep anything.
+        fsync: bool,
+    },
+    /// Of a SQLite connection.
+    Sqlite {
+        /// Whether rows that point nowhere are refused.
+        foreign_keys: bool,
+        /// `wal`.
+        journal_mode: String,
+        /// 2: every commit waits until it is on the disk.
+        synchronous: u32,
+    },
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -55,6 +55,12 @@ impl Collector for Exposition {
             "Hashing a password, or checking one, without the wait for a thread",
             std::iter::once(&self.metrics.hash_duration),
         )?;
+        encode_durations(
+            &mut encoder,
+            "revocation_delay",
+            "From a revocation of another process to its effect in this one",
+            std::iter::once(&self.metrics.revocation_delay),
+        )?;
         upstreams::encode(&mut encoder, &self.metrics.servers())?;
         self.encode_cuts(&mut encoder)?;
         self.encode_connections(&mut encoder)?;

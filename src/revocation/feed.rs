@@ -7,7 +7,7 @@ use super::{Freshness, RevocationList, unwritten::write_missed};
 use crate::{
     clock::{Clock, Stopwatch},
     metrics::Metrics,
-    store::{Store, StoreError},
+    store::{Marker, Revocation, Revoked, Store, StoreError},
 };
 
 /// Keeps a [`RevocationList`] level with the store's log, whoever writes into it.
@@ -19,7 +19,11 @@ pub struct Feed {
     /// The log's last entry that has been applied.
     sequence: u64,
     /// What the store said before the log was last read to its end.
-    marker: u64,
+    marker: Marker,
+    /// The last entry that was read: it tells whether the log is still the one that it was read from.
+    last: Option<Revocation>,
+    /// The log has lost entries, and is being read again from its beginning.
+    again: bool,
     away: bool,
     /// Away for so long that nobody is let in.
     stale: bool,
@@ -36,8 +40,19 @@ impl Feed {
         let began = Stopwatch::start();
         // Before reading: what is committed meanwhile is read once more, never missed.
         let marker = store.change_marker().await?;
-        let mut feed = Self { store, list, metrics, clock, sequence: 0, marker, away: false, stale: false };
-        feed.read_to_end().await?;
+        let mut feed = Self {
+            store,
+            list,
+            metrics,
+            clock,
+            sequence: 0,
+            marker,
+            last: None,
+            again: false,
+            away: false,
+            stale: false,
+        };
+        feed.read_to_end(|_| {}).await?;
         feed.list.looked(began);
         Ok(feed)
     }
@@ -66,7 +81,11 @@ impl Feed {
         let began = Stopwatch::start();
         let marker = self.store.change_marker().await?;
         if marker != self.marker {
-            self.read_to_end().await?;
+            if marker.way != self.marker.way {
+                self.look_for_loss().await?;
+            }
+            let metrics = self.metrics.clone();
+            self.read_to_end(|age| metrics.revocation_delay.observe(age)).await?;
             self.marker = marker;
         }
         self.list.looked(began);
@@ -77,7 +96,10 @@ impl Feed {
         let mut ticks = interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.store.hint() => {}
+            }
             let outcome = self.poll_once().await;
             self.report(outcome);
         }
@@ -105,18 +127,54 @@ impl Feed {
         }
     }
 
-    async fn read_to_end(&mut self) -> Result<(), StoreError> {
+    /// Applies what stands behind the last entry. `observe` is told the age of each that was not in force here yet.
+    async fn read_to_end(&mut self, observe: impl Fn(Duration)) -> Result<(), StoreError> {
         loop {
             let page = self.store.log_after(self.sequence, PAGE).await?;
-            for revocation in &page {
-                self.list.apply(revocation);
-                self.sequence = revocation.sequence;
+            for entry in &page {
+                if let Some(age) =
+                    entry.age.filter(|_| !self.again && !self.list.has_heard(&entry.revocation))
+                {
+                    observe(age);
+                }
+                self.apply(&entry.revocation);
+                self.sequence = entry.revocation.sequence;
             }
+            let count = page.len();
+            self.last = page.into_iter().next_back().map(|entry| entry.revocation).or(self.last.take());
             self.metrics.revocation_sequence.set(self.sequence);
-            if page.len() < PAGE as usize {
+            if count < PAGE as usize {
+                self.again = false;
                 return Ok(());
             }
         }
+    }
+
+    fn apply(&self, revocation: &Revocation) {
+        self.list.apply(revocation);
+        // By its number it may seem older than a word that the log has lost.
+        if self.again && matches!(revocation.what, Revoked::UserBlocked(_)) {
+            self.list.apply_local(&revocation.what, revocation.until);
+        }
+    }
+
+    /// Finds out whether the log still has the entry that was read last. After a failover, or a restore from a backup,
+    /// it may have lost entries and given their numbers to others: then all of it is read again, and what is in memory
+    /// stays. An entry that was only swept looks the same.
+    async fn look_for_loss(&mut self) -> Result<(), StoreError> {
+        let Some(last) = &self.last else { return Ok(()) };
+        let found = self.store.log_after(last.sequence.saturating_sub(1), 1).await?;
+        if found.first().is_some_and(|entry| entry.revocation == *last) {
+            return Ok(());
+        }
+        warn!(
+            log.sequence = last.sequence,
+            "The last revocation read is no longer in the log: it is read again"
+        );
+        self.store.raise_log(last.sequence).await?;
+        self.sequence = 0;
+        self.again = true;
+        Ok(())
     }
 }
 

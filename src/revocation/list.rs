@@ -121,6 +121,17 @@ impl RevocationList {
         self.grow(what);
     }
 
+    /// Whether the list holds what the entry names, by this entry or a later one.
+    pub(super) fn has_heard(&self, revocation: &Revocation) -> bool {
+        match &revocation.what {
+            Revoked::Session(session) => self.0.sessions.contains(session.as_bytes(), Timestamp::default()),
+            Revoked::Token(token) => self.0.tokens.contains(token.as_bytes(), Timestamp::default()),
+            Revoked::UserBlocked(user) | Revoked::UserInstant { user, .. } | Revoked::UserUnblocked(user) => {
+                self.0.users.have_heard(user, revocation.sequence)
+            }
+        }
+    }
+
     /// Refuses what could not be written into the log because the store is away, and has [`super::Feed`] write it once
     /// the store is back. Until then only this process knows of it, and not after a restart.
     pub fn apply_unwritten(&self, what: &Revoked, until: Timestamp) {

@@ -40,6 +40,14 @@ impl Users {
         change(&mut refused);
     }
 
+    /// Whether an entry of that number or a later one has said anything of the user.
+    pub(super) fn have_heard(&self, user: &UserId, sequence: u64) -> bool {
+        self.users.get(user).is_some_and(|refused| {
+            let instant = refused.instant.as_ref().map_or(0, |instant| instant.sequence);
+            refused.blocked_by.max(instant) >= sequence
+        })
+    }
+
     pub(super) fn len(&self) -> usize {
         self.len.load(Ordering::Acquire)
     }

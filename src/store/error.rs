@@ -59,6 +59,14 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// A PostgreSQL database cannot be reached, or not be used.
+    #[error("the database {database} {fault}")]
+    Postgres {
+        /// Its name, and where it was looked for.
+        database: String,
+        /// What is wrong with it.
+        fault: PostgresFault,
+    },
     /// A later version of this program has written the file.
     #[error(
         "the database {} has schema version {found}, and this program knows versions up to {known}",
@@ -80,6 +88,28 @@ pub enum OpenError {
         /// SQLite's own words.
         detail: String,
     },
+}
+
+/// What is wrong with a PostgreSQL database.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PostgresFault {
+    /// Tables or indexes are not those that this program makes.
+    #[error("has an altered schema: {0}")]
+    Altered(String),
+    /// The schema that would be ours has something else in it.
+    #[error("has a schema `portcullis` that belongs to another program")]
+    Foreign,
+    /// A later version of this program has made the schema.
+    #[error("has schema version {found}, and this program knows versions up to {known}")]
+    TooNew {
+        /// The version of the schema.
+        found: i64,
+        /// The last version that this program knows.
+        known: i64,
+    },
+    /// It cannot be reached, or refuses.
+    #[error("cannot be used: {0}")]
+    Unusable(String),
 }
 
 /// Why a user was not created.

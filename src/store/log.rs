@@ -16,6 +16,25 @@ pub struct Revocation {
     pub until: Timestamp,
 }
 
+/// An entry as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// The entry.
+    pub revocation: Revocation,
+    /// How long ago it was appended, both instants by the store's clock; `None` where nobody wrote that down.
+    pub age: Option<Duration>,
+}
+
+/// What tells whether the log is to be read again: compared with the one before, and of no other meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// Another whenever the way to the log was opened anew: what is at its end may be another server by now, or what a
+    /// backup held.
+    pub way: u64,
+    /// Another whenever an entry was appended, by this process or not.
+    pub change: u64,
+}
+
 impl Revocation {
     /// How long after its expiry a token may still be taken: under the largest leeway, by a clock that is behind
     /// the one of whoever sweeps.
@@ -51,5 +70,34 @@ impl Revoked {
     pub fn older_than(issued_at: Option<u64>, instant: Timestamp) -> bool {
         issued_at
             .is_none_or(|seconds| Timestamp::from_seconds(seconds) <= instant.plus(Self::CLOCK_TOLERANCE))
+    }
+}
+
+/// What an entry revokes, as both stores number it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Token = 1,
+    Session = 2,
+    UserInstant = 3,
+    UserBlocked = 4,
+    UserUnblocked = 5,
+}
+
+impl Kind {
+    const ALL: [Self; 5] =
+        [Self::Token, Self::Session, Self::UserInstant, Self::UserBlocked, Self::UserUnblocked];
+
+    pub(super) const fn of(what: &Revoked) -> Self {
+        match what {
+            Revoked::Session(_) => Self::Session,
+            Revoked::Token(_) => Self::Token,
+            Revoked::UserBlocked(_) => Self::UserBlocked,
+            Revoked::UserInstant { .. } => Self::UserInstant,
+            Revoked::UserUnblocked(_) => Self::UserUnblocked,
+        }
+    }
+
+    pub(super) fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as i64 == number)
     }
 }

@@ -32,8 +32,10 @@ pub struct Chain {
 /// What a session remembers once it has been refreshed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handed {
-    /// The successor of the base, made at its refresh token's `issued_at`.
+    /// The successor of the base.
     pub successor: Pair,
+    /// When it was made, by the clock that judges.
+    pub made_at: Timestamp,
     /// Tokens superseded or replaced, the latest first, at most [`REMEMBERED`].
     pub former: Vec<Former>,
     /// Whether this client has ever used a successor, and so keeps them.
@@ -76,7 +78,8 @@ pub struct Theft;
 /// How many superseded or replaced tokens a session remembers.
 pub const REMEMBERED: usize = 4;
 
-/// Decides about `presented`; `offer` is the pair to hand out if a new one is due, made `now`.
+/// Decides about `presented`; `offer` is the pair to hand out if a new one is due. `now` is by the clock that judges,
+/// which need not be the one that the tokens were issued by.
 pub fn decide(
     chain: &Chain,
     presented: TokenId,
@@ -88,7 +91,8 @@ pub fn decide(
     let recent = |instant: Timestamp| now.since(instant).max(instant.since(now)) < grace;
     let Some(handed) = &chain.handed else {
         return if presented == chain.base {
-            Ok(grant(chain.base, Handed { successor: offer, former: Vec::new(), successor_used: false }))
+            let (former, successor_used) = (Vec::new(), false);
+            Ok(grant(chain.base, Handed { successor: offer, made_at: now, former, successor_used }))
         } else {
             Err(Theft)
         };
@@ -96,14 +100,14 @@ pub fn decide(
     // Lifetimes may be shorter than the grace, and a dead token is no answer.
     let successor_lives = now < handed.successor.refresh.expires_at;
     if presented == chain.base {
-        return Ok(match recent(handed.successor.refresh.issued_at) && successor_lives {
+        return Ok(match recent(handed.made_at) && successor_lives {
             true => repeat(chain, handed, offer, now),
             false => replace(chain, handed, offer, now),
         });
     }
     if presented == handed.successor.refresh.id {
         let former = remember(handed, chain.base, now);
-        return Ok(grant(presented, Handed { successor: offer, former, successor_used: true }));
+        return Ok(grant(presented, Handed { successor: offer, made_at: now, former, successor_used: true }));
     }
     if handed.former.iter().any(|former| former.token == presented && recent(former.since)) {
         return Ok(match successor_lives {
@@ -132,7 +136,7 @@ fn repeat(chain: &Chain, handed: &Handed, offer: Pair, now: Timestamp) -> Grant 
 /// A new successor of the same base. The access token of one that a rotating client left unused is not to be trusted.
 fn replace(chain: &Chain, handed: &Handed, offer: Pair, now: Timestamp) -> Grant {
     let former = remember(handed, handed.successor.refresh.id, now);
-    let next = Handed { successor: offer, former, successor_used: handed.successor_used };
+    let next = Handed { successor: offer, made_at: now, former, successor_used: handed.successor_used };
     let replaced = handed.successor_used.then_some(handed.successor);
     Grant { pair: offer, next: Some(Chain { base: chain.base, handed: Some(next) }), replaced }
 }

@@ -115,3 +115,11 @@ pub struct Replaced {
     /// The access token that went with it, now revoked.
     pub access: TokenId,
 }
+
+/// What is kept of a client's name for itself: the longest beginning that fits, whole characters only.
+pub(super) fn cut_agent(agent: &str) -> &str {
+    agent.get(..agent.floor_char_boundary(MAX_AGENT)).unwrap_or_default()
+}
+
+/// The longest name of a client that is kept, in bytes.
+const MAX_AGENT: usize = 256;

@@ -75,7 +75,7 @@ impl Sqlite {
 
     pub(super) async fn durability(&self) -> Result<Durability, StoreError> {
         self.write(|db| {
-            Ok(Durability {
+            Ok(Durability::Sqlite {
                 foreign_keys: db.pragma_query_value(None, "foreign_keys", |row| row.get(0))?,
                 journal_mode: db.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
                 synchronous: db.pragma_query_value(None, "synchronous", |row| row.get(0))?,

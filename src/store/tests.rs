@@ -1,42 +1,64 @@
-//! What every store must do. Written against [`Store`] alone, so that each kind of store can be put to it.
+//! What every store must do. Written against [`Store`] alone: `every.rs` is put to each kind of store.
 
-use std::{collections::BTreeMap, time::Duration};
-
-use tempfile::TempDir;
+use std::{collections::BTreeMap, marker::PhantomData, time::Duration};
 
 use super::*;
 
-mod adoption;
-mod feed;
-mod refresh;
-mod refresh_model;
-mod revocation;
-mod sessions;
-mod users;
+#[allow(clippy::duplicate_mod, reason = "every store is put to the same tests")]
+mod postgres;
+#[allow(clippy::unwrap_used, reason = "a test may fail")]
+#[allow(clippy::disallowed_methods, reason = "shared with the tests of the whole gateway")]
+#[path = "../../tests/it/harness/postgres.rs"]
+pub(crate) mod server;
+mod sqlite;
 
-/// A store in a folder of its own.
-struct Bench {
-    folder: TempDir,
-    store: Store,
+/// A PostgreSQL database as tests want it, whose time is the caller's.
+pub(crate) fn of(database: &server::Database<'_>) -> PostgresSettings {
+    PostgresSettings {
+        servers: vec![DatabaseServer::Socket(database.server.socket().to_owned(), database.server.port())],
+        user: server::ROLE.to_owned(),
+        password: None,
+        database: database.name.clone(),
+        tls: DatabaseTls::Disable,
+        judge: Judge::Caller,
+    }
 }
 
-impl Bench {
+/// A kind of store.
+trait Kind {
+    /// What holds the data of one test.
+    type Place;
+
+    /// A new, empty one.
+    fn place() -> Self::Place;
+
+    fn settings(place: &Self::Place) -> Settings;
+}
+
+/// A store of its own.
+struct AnyBench<K: Kind> {
+    place: K::Place,
+    store: Store,
+    kind: PhantomData<K>,
+}
+
+impl<K: Kind> AnyBench<K> {
     fn new() -> Self {
-        let folder = TempDir::new().unwrap();
-        let store = Store::open(&settings(&folder)).unwrap();
-        Self { folder, store }
+        let place = K::place();
+        let store = Store::open(&K::settings(&place)).unwrap();
+        Self { place, store, kind: PhantomData }
     }
 
     /// The same store as another process sees it.
     fn elsewhere(&self) -> Store {
-        Store::open(&settings(&self.folder)).unwrap()
+        Store::open(&K::settings(&self.place)).unwrap()
     }
 
     async fn reopened(self) -> Self {
-        let Self { folder, store } = self;
+        let Self { place, store, kind } = self;
         tokio::task::spawn_blocking(move || store.close()).await.unwrap();
-        let store = Store::open(&settings(&folder)).unwrap();
-        Self { folder, store }
+        let store = Store::open(&K::settings(&place)).unwrap();
+        Self { place, store, kind }
     }
 
     async fn user(&self, username: &str) -> UserId {
@@ -61,12 +83,13 @@ impl Bench {
     }
 
     async fn log(&self) -> Vec<Revocation> {
-        self.store.log_after(0, 1000).await.unwrap()
+        self.log_after(0, 1000).await
     }
-}
 
-fn settings(folder: &TempDir) -> Settings {
-    Settings { path: folder.path().join("data/portcullis.db") }
+    async fn log_after(&self, sequence: u64, limit: u32) -> Vec<Revocation> {
+        let entries = self.store.log_after(sequence, limit).await.unwrap();
+        entries.into_iter().map(|entry| entry.revocation).collect()
+    }
 }
 
 fn name(exact: &str) -> Name {
@@ -117,46 +140,3 @@ const ACCESS: Duration = Duration::from_mins(30);
 const REFRESH: Duration = Duration::from_hours(7 * 24);
 const SESSION: Duration = Duration::from_hours(30 * 24);
 const GRACE: Duration = Duration::from_secs(10);
-
-#[tokio::test]
-async fn a_commit_waits_for_the_disk() {
-    let durability = Bench::new().store.durability().await.unwrap();
-    let expected = Durability { foreign_keys: true, journal_mode: "wal".to_owned(), synchronous: 2 };
-    assert_eq!(durability, expected);
-}
-
-#[tokio::test]
-async fn everything_outlives_the_process() {
-    let bench = Bench::new();
-    let (session, first) = {
-        let user = bench.user("ada").await;
-        bench.session(&user, T0).await
-    };
-    let user = bench.store.users(None, 10).await.unwrap().remove(0);
-    let handed = bench.refresh(&user.id, session, first, seconds(60)).await.unwrap();
-    bench.store.revoke_token(first, T0).await.unwrap();
-
-    let bench = bench.reopened().await;
-    assert_eq!(bench.store.users(None, 10).await.unwrap(), std::slice::from_ref(&user));
-    assert_eq!(bench.log().await.len(), 1);
-    let again = bench.refresh(&user.id, session, first, seconds(69)).await.unwrap();
-    assert_eq!(again, handed);
-}
-
-#[tokio::test]
-async fn a_closed_store_leaves_one_file_and_answers_nobody() {
-    let bench = Bench::new();
-    bench.user("ada").await;
-    let handle = bench.store.clone();
-    let store = bench.store;
-    tokio::task::spawn_blocking(move || store.close()).await.unwrap();
-    let files = std::fs::read_dir(bench.folder.path().join("data")).unwrap();
-    let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
-    assert_eq!(names, ["portcullis.db"]);
-    assert!(matches!(handle.users(None, 1).await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(handle.log_head().await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(
-        handle.create_user(new_user("eve"), None, T0).await,
-        Err(CreateUserError::Store(StoreError::Unavailable(_)))
-    ));
-}

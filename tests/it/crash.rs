@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use portcullis::store::Durability;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -70,7 +71,8 @@ fn commits_reach_the_disk() {
     let gateway = TestGateway::start();
     let durability = gateway.app().block_on(gateway.app().store().durability()).unwrap();
     // 2 is FULL: an fsync of the log at each commit.
-    assert_eq!((durability.synchronous, durability.journal_mode.as_str()), (2, "wal"));
+    let Durability::Sqlite { synchronous, journal_mode, .. } = durability else { panic!("{durability:?}") };
+    assert_eq!((synchronous, journal_mode.as_str()), (2, "wal"));
 }
 
 /// Fills the disk under a running gateway, in the ways that are at hand here.

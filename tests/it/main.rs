@@ -24,6 +24,7 @@ mod limits;
 mod listeners;
 mod logout;
 mod operators;
+mod postgres;
 mod proxies;
 mod refresh;
 mod revocation;

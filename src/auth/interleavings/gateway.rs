@@ -53,7 +53,8 @@ impl Gateway {
     pub(super) fn start(folder: &TempDir, clock: Clock, settings: usize) -> Self {
         let lifetimes = LIFETIMES[settings];
         let tokens = token_settings(&lifetimes);
-        let store = Store::open(&store::Settings { path: folder.path().join("portcullis.db") }).unwrap();
+        let store =
+            Store::open(&store::Settings::Sqlite { path: folder.path().join("portcullis.db") }).unwrap();
         let metrics = Metrics::new(Vec::new());
         let list = RevocationList::new(metrics.clone());
         let feed = Feed::catch_up(store.clone(), list.clone(), metrics.clone(), clock.clone());

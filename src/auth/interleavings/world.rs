@@ -324,7 +324,7 @@ impl World {
             if one.user != user || one.dead || kept(one) {
                 continue;
             }
-            if log.iter().any(|entry| entry.what == Revoked::Session(one.id)) {
+            if log.iter().any(|entry| entry.revocation.what == Revoked::Session(one.id)) {
                 prop_assert_eq!(there.len(), PER_USER as usize);
                 prop_assert!(least.is_none_or(|least| one.refreshed_at <= least));
                 self.model.end_session(index);

@@ -3,7 +3,8 @@ mod tls;
 
 use std::{collections::HashSet, path::PathBuf, time::Duration};
 
-use self::tls::{Credentials, SystemRoots};
+use self::tls::Credentials;
+pub(super) use self::tls::SystemRoots;
 use super::limits::Idle;
 use crate::{
     config::{

@@ -1,4 +1,4 @@
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, path::Path, time::Duration};
 
 use http::Method;
 
@@ -8,6 +8,7 @@ use crate::{
     route::{Access, Claim, Cors, Destination, HostPattern, Origin, Origins, PathPattern, Requirement},
     secret::ExposeSecret,
     server::TlsVersion,
+    store::{self, DatabaseServer, DatabaseTls, Judge},
     telemetry::{Format, Level},
 };
 
@@ -45,7 +46,8 @@ fn the_smallest_file_has_the_defaults_of_the_reference() {
     assert_eq!((limits.header_size, limits.header_count, limits.streams), (32_768, 100, 200));
     assert_eq!((limits.connections, limits.connections_per_address), (10_000, 1000));
     assert_eq!((settings.shutdown.delay, settings.shutdown.grace), (Duration::ZERO, Duration::from_secs(30)));
-    assert_eq!(settings.store.path, site.path("data/portcullis.db"));
+    let store::Settings::Sqlite { path } = settings.store else { panic!("{:?}", settings.store) };
+    assert_eq!(path, site.path("data/portcullis.db"));
     assert_eq!(settings.revocation.max_staleness, None);
     let tokens = settings.tokens;
     assert_eq!((tokens.issuer, tokens.audience.len(), tokens.claims.len()), (None, 0, 0));
@@ -261,12 +263,68 @@ fn staleness_is_longer_than_a_few_looks() {
 
 #[test]
 fn the_store_is_a_file() {
-    refuses("[store]\nurl = \"postgres://db/x\"", "PostgreSQL is not there yet");
     refuses("[store]\nurl = \"sqlite:\"", "the path is missing; expected \"sqlite:PATH\"");
     for url in ["", "x.db", "sqlite:", "sqlite://x", "sqlite::memory:", "sqlite:data/"] {
         assert_eq!(wrong(&format!("[store]\nurl = \"{url}\"")).len(), 1, "{url}");
     }
-    assert_eq!(accepts("[store]\nurl = \"sqlite:/var/x.db\"").store.path, PathBuf::from("/var/x.db"));
+    let store = accepts("[store]\nurl = \"sqlite:/var/x.db\"").store;
+    assert!(matches!(&store, store::Settings::Sqlite { path } if path == Path::new("/var/x.db")));
+    let site = |store: &str| Site::new(&format!("[store]\n{store}\n{SMALLEST}")).set("P", "xyzzy");
+    let faults = site("password = { env = \"P\" }").faults();
+    assert!(faults.contains("error: `store.password` has no use"), "{faults}");
+}
+
+#[test]
+fn the_store_is_a_database() {
+    let site = |store: &str| Site::new(&format!("[store]\n{store}\n{SMALLEST}")).set("P", "xyzzy");
+    let postgres = |site: &Site| match site.settings().store {
+        store::Settings::Postgres(settings) => settings,
+        sqlite @ store::Settings::Sqlite { .. } => panic!("{sqlite:?}"),
+    };
+    let read = |url: &str| postgres(&site(&format!("url = \"{url}\"\npassword = {{ env = \"P\" }}")));
+    let settings = read("postgresql://me@db:6432/x");
+    assert_eq!((settings.user.as_str(), settings.database.as_str()), ("me", "x"));
+    assert_eq!(settings.servers, [DatabaseServer::Tcp("db".to_owned(), 6432)]);
+    assert_eq!(settings.password.unwrap().expose_secret(), b"xyzzy");
+    assert_eq!(settings.judge, Judge::Database);
+    assert!(matches!(settings.tls, DatabaseTls::VerifyFull(roots) if !roots.is_empty()));
+    assert!(postgres(&site("url = \"postgres://me@db/x\"")).password.is_none());
+
+    // What leaves this machine is encrypted for the right one, unless somebody says otherwise.
+    for (url, tls) in [
+        ("postgres://me@localhost/x", "Prefer"),
+        ("postgres://me@127.0.0.1,[::1]/x", "Prefer"),
+        ("postgres://me@127.0.0.1,db/x", "VerifyFull"),
+        ("postgres://me@localhost/x?sslmode=verify-full", "VerifyFull"),
+        ("postgres://me@db/x?sslmode=require", "Require"),
+        ("postgres://me@db/x?sslmode=prefer", "Prefer"),
+        ("postgres://me@db/x?sslmode=disable", "Disable"),
+        ("postgres://me@/x?host=/run/postgresql&sslmode=require", "Disable"),
+    ] {
+        let site = site(&format!("url = \"{url}\""));
+        assert!(format!("{:?}", postgres(&site).tls).starts_with(tls), "{url}");
+        let is_risky = url.contains("@db") && url.contains("sslmode");
+        assert_eq!(site.warnings().contains("sends password hashes"), is_risky, "{url}");
+    }
+    let given =
+        site("url = \"postgres://me@localhost/x?sslrootcert=ca.pem\"").certificate("ca.pem", "ca.key");
+    assert!(matches!(postgres(&given).tls, DatabaseTls::VerifyFull(roots) if roots.len() == 1));
+    let faults = site("url = \"postgres://me@db/x?sslrootcert=ca.pem\"").faults();
+    assert!(faults.contains("`ca.pem`: No such file or directory"), "{faults}");
+
+    let faults = site("url = \"postgres://db\"\npassword = { env = \"P\" }").faults();
+    assert_eq!(
+        faults.matches("error:").count(),
+        1,
+        "a password beside a wrong URL may have its use: {faults}"
+    );
+    refuses("[store]\nurl = \"postgres:db\"", "expected \"postgres://USER@HOST[:PORT]/DATABASE\"");
+    refuses("[store]\nurl = \"mysql://db\"", "expected \"sqlite:PATH\" or expected \"postgres:");
+    let faults = site("url = \"postgres://me:xyzzy@db/x\"").faults();
+    assert!(faults.contains("a password never stands in the URL"), "{faults}");
+    assert!(!faults.contains("xyzzy"), "{faults}");
+    let faults = site("url = \"postgres://me@db/x\"\npassword = \"xyzzy\"").faults();
+    assert!(faults.contains("wrong type for `store.password`") && !faults.contains("xyzzy"), "{faults}");
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn with_examples() -> Site {
         .certificate("certs/gateway.crt", "certs/gateway.key")
         .certificate("certs/backends.crt", "certs/backends.key")
         .certificate("certs/clients.pem", "certs/clients.key")
+        .write("certs/database.password", "correct horse")
         .write("certs/jwt.secret", "0123456789abcdef0123456789abcdef")
 }
 

@@ -8,7 +8,7 @@ use crate::{
     clock::Timestamp,
     id::{TokenId, UserId},
     revocation::Cause,
-    store::{Name, NewUser, Settings},
+    store::{self, Name, NewUser, Settings},
     token::{TokenKind, Verified},
 };
 
@@ -53,7 +53,7 @@ impl Bench {
 
 /// The same store as another process sees it.
 fn open(folder: &TempDir) -> Store {
-    Store::open(&Settings { path: folder.path().join("portcullis.db") }).unwrap()
+    Store::open(&Settings::Sqlite { path: folder.path().join("portcullis.db") }).unwrap()
 }
 
 fn token(user: &UserId) -> Verified {
@@ -255,4 +255,65 @@ async fn knowledge_is_fresh_while_the_log_can_be_read_and_for_so_long_after_it()
     let looked = bench.list.lag(Stopwatch::start());
     assert!(feed.poll_once().await.is_err());
     assert!(bench.list.lag(Stopwatch::start()) >= looked, "a look that failed tells nothing");
+}
+
+/// After a failover the log may lack what the old server had acknowledged, and give its numbers to others.
+#[tokio::test]
+async fn a_log_that_has_lost_entries_is_read_again_and_nothing_is_forgotten() {
+    let database = store::tests::server::Server::shared().database();
+    let settings = Settings::Postgres(store::tests::of(&database));
+    let (store, elsewhere) = (Store::open(&settings).unwrap(), Store::open(&settings).unwrap());
+    let (metrics, clock) = (Metrics::new(Vec::new()), Clock::manual(T0));
+    let list = RevocationList::new(metrics.clone());
+    let mut feed = Feed::catch_up(store, list.clone(), metrics, clock.clone()).await.unwrap();
+    let eve: UserId = "eve".parse().unwrap();
+    let refuses = |token: &Verified| list.refuses(token, clock.now());
+    let (kept, lost, new) = (token(&ada()), token(&ada()), token(&ada()));
+    elsewhere.revoke_token(kept.token, T0).await.unwrap();
+    elsewhere.block_user(&eve, T0, T0).await.unwrap();
+    elsewhere.unblock_user(&eve, T0).await.unwrap();
+    elsewhere.revoke_token(lost.token, T0).await.unwrap();
+    feed.poll_once().await.unwrap();
+    let later = Verified { issued_at: Some(T0.seconds() + 60), ..token(&eve) };
+    assert_eq!(refuses(&later), None);
+
+    database.sql(
+        "DELETE FROM portcullis.revocations WHERE sequence > 1;
+         SELECT setval('portcullis.revocation_numbers', 1);
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'portcullis'",
+    );
+    elsewhere.revoke_token(new.token, T0).await.unwrap();
+    elsewhere.block_user(&eve, T0, T0).await.unwrap();
+    while feed.poll_once().await.is_err() {}
+    for token in [&kept, &lost, &new] {
+        assert_eq!(refuses(token), Some(Cause::Token));
+    }
+    assert_eq!(refuses(&later), Some(Cause::UserBlocked));
+    let next = elsewhere.unblock_user(&eve, T0).await.unwrap();
+    assert!(next[0].sequence > 5, "{next:?}");
+    feed.poll_once().await.unwrap();
+    assert_eq!(refuses(&later), None);
+}
+
+#[tokio::test]
+async fn it_measures_how_long_the_revocations_of_others_took() {
+    let bench = Bench::new();
+    let elsewhere = open(&bench.folder);
+    elsewhere.revoke_token(TokenId::random(), T0).await.unwrap();
+    let mut feed = bench.feed().await;
+    let measured = || bench.metrics.revocation_delay.counts().sum::<u64>();
+    assert_eq!(measured(), 0, "what was there before it began took as long as it was away");
+    elsewhere.revoke_token(TokenId::random(), T0).await.unwrap();
+    feed.poll_once().await.unwrap();
+    assert_eq!(measured(), 1);
+    for revoked in [
+        bench.store.revoke_token(TokenId::random(), T0).await.unwrap(),
+        bench.store.block_user(&ada(), T0, T0).await.unwrap(),
+    ] {
+        revoked.iter().for_each(|revocation| bench.list.apply(revocation));
+    }
+    feed.poll_once().await.unwrap();
+    assert_eq!(measured(), 1, "its own are in force at once");
+    assert!(bench.metrics.revocation_delay.sum() < 60.0);
 }

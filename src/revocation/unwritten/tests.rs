@@ -66,12 +66,12 @@ impl Bench {
 
     async fn log(&self) -> Vec<Revoked> {
         let log = self.store.log_after(0, 100).await.unwrap();
-        log.into_iter().map(|entry| entry.what).collect()
+        log.into_iter().map(|entry| entry.revocation.what).collect()
     }
 }
 
 fn open(folder: &TempDir) -> Store {
-    Store::open(&Settings { path: folder.path().join("portcullis.db") }).unwrap()
+    Store::open(&Settings::Sqlite { path: folder.path().join("portcullis.db") }).unwrap()
 }
 
 fn after(seconds: u64) -> Timestamp {

@@ -144,7 +144,12 @@ fn a_dead_access_token_is_not_handed_out_again() {
     };
     let chain = Chain {
         base: token(0),
-        handed: Some(Handed { successor: short(1, at(0)), former: Vec::new(), successor_used: false }),
+        handed: Some(Handed {
+            successor: short(1, at(0)),
+            made_at: at(0),
+            former: Vec::new(),
+            successor_used: false,
+        }),
     };
     let alive = decide(&chain, token(0), short(2, at(1_999)), at(1_999), GRACE);
     assert_eq!(alive, Ok(Grant { pair: short(1, at(0)), next: None, replaced: None }));
@@ -177,7 +182,7 @@ fn a_dead_successor_is_not_handed_out_again() {
         pair
     };
     let former = vec![Former { token: token(9), since: at(0) }];
-    let handed = Handed { successor: brief(1, at(0)), former, successor_used: false };
+    let handed = Handed { successor: brief(1, at(0)), made_at: at(0), former, successor_used: false };
     let chain = Chain { base: token(0), handed: Some(handed) };
     for presented in [0, 9] {
         let ask = |millis| {

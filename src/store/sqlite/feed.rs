@@ -1,15 +1,18 @@
 //! The revocation log as gateways follow it, and its sweeping.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, Row, params};
 
 use super::{
     Sqlite,
     revoke::{SESSION, TOKEN, USER_BLOCKED, USER_INSTANT, USER_UNBLOCKED},
-    sessions, values,
+    sessions,
+    values::{self, now},
 };
 use crate::{
     clock::Timestamp,
-    store::{Revocation, Revoked, StoreError},
+    store::{Logged, Marker, Revocation, Revoked, StoreError},
 };
 
 impl Sqlite {
@@ -17,9 +20,12 @@ impl Sqlite {
         &self,
         sequence: u64,
         limit: u32,
-    ) -> Result<Vec<Revocation>, StoreError> {
-        let sql = "SELECT sequence, kind, id, user_id, at, until FROM revocations
-                   WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
+    ) -> Result<Vec<Logged>, StoreError> {
+        let sql = concat!(
+            "SELECT sequence, kind, id, user_id, at, until, ",
+            now!(),
+            " - revoked_at FROM revocations WHERE sequence > ?1 ORDER BY sequence LIMIT ?2"
+        );
         self.feed
             .run(move |db| {
                 let mut statement = db.prepare_cached(sql)?;
@@ -33,11 +39,12 @@ impl Sqlite {
         self.feed.run(|db| Ok(sessions::log_head(db)?)).await
     }
 
-    pub(in crate::store) async fn change_marker(&self) -> Result<u64, StoreError> {
+    pub(in crate::store) async fn change_marker(&self) -> Result<Marker, StoreError> {
         self.feed
             .run(|db| {
                 let version: i64 = db.pragma_query_value(None, "data_version", |row| row.get(0))?;
-                Ok(version.cast_unsigned())
+                // One file, opened once: the way never changes.
+                Ok(Marker { way: 0, change: version.cast_unsigned() })
             })
             .await
     }
@@ -47,7 +54,7 @@ impl Sqlite {
     }
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Revocation> {
+fn entry(row: &Row<'_>) -> rusqlite::Result<Logged> {
     let kind: i64 = row.get(1)?;
     let what = match kind {
         TOKEN => Revoked::Token(row.get(2)?),
@@ -58,7 +65,11 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Revocation> {
         // The table's own check allows no other.
         _ => return Err(rusqlite::Error::IntegralValueOutOfRange(1, kind)),
     };
-    Ok(Revocation { sequence: row.get(0).map(values::to_sequence)?, what, until: row.get(5)? })
+    let revocation = Revocation { sequence: row.get(0).map(values::to_sequence)?, what, until: row.get(5)? };
+    let age: Option<i64> = row.get(6)?;
+    // Less than nothing where the machine's clock was set back meanwhile.
+    let age = age.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or_default()));
+    Ok(Logged { revocation, age })
 }
 
 fn sweep(db: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<u32> {

@@ -251,7 +251,10 @@ fn sqlite_error(path: &Path, error: &rusqlite::Error) -> OpenError {
 /// "Prtc": marks the file as ours (<https://www.sqlite.org/fileformat.html#application_id>).
 const APPLICATION_ID: i64 = 0x5072_7463;
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_users_sessions_revocations.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/0001_users_sessions_revocations.sql"),
+    include_str!("migrations/0002_revoked_at.sql"),
+];
 
 const KNOWN_VERSION: i64 = MIGRATIONS.len() as i64;
 

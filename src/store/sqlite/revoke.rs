@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Sqlite, adopt, session_row, sessions, users, values};
+use super::{
+    Sqlite, adopt, session_row, sessions, users,
+    values::{self, now},
+};
 use crate::{
     clock::Timestamp,
     id::{SessionId, TokenId, UserId},
-    store::{ChangePasswordError, NewSession, Revocation, Revoked, StoreError},
+    store::{ChangePasswordError, NewSession, Revocation, Revoked, StoreError, log::Kind},
 };
 
 impl Sqlite {
@@ -122,7 +125,11 @@ impl Sqlite {
 
 /// Appends an entry to the log.
 pub(super) fn append(db: &Connection, what: Revoked, until: Timestamp) -> rusqlite::Result<Revocation> {
-    let sql = "INSERT INTO revocations (kind, id, user_id, at, until) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let sql = concat!(
+        "INSERT INTO revocations (kind, id, user_id, at, until, revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, ",
+        now!(),
+        ")"
+    );
     let mut statement = db.prepare_cached(sql)?;
     let sequence = match &what {
         Revoked::Token(token) => statement.insert(params![TOKEN, token, None::<UserId>, None::<i64>, until]),
@@ -152,15 +159,26 @@ fn end_session(
             session_row::delete(db, session)?;
             stored.greatest_expiry.plus(Revocation::SLACK).max(floor.unwrap_or_default())
         }
-        (None, Some(floor)) if revoked_until(db, session)?.is_none_or(|until| until < floor) => floor,
-        (None, _) => return Ok(Vec::new()),
+        (None, Some(floor)) => match ended(db, session)? {
+            // The caller may not have heard of it yet.
+            Some(ended) if ended.until >= floor => return Ok(vec![ended]),
+            Some(_) | None => floor,
+        },
+        (None, None) => return Ok(Vec::new()),
     };
     Ok(vec![append(db, Revoked::Session(session), until)?])
 }
 
-fn revoked_until(db: &Connection, session: SessionId) -> rusqlite::Result<Option<Timestamp>> {
-    db.prepare_cached("SELECT max(until) FROM revocations WHERE id = ?1 AND kind = 2")?
-        .query_row([session], |row| row.get(0))
+/// The entry that keeps the session dead for the longest.
+fn ended(db: &Connection, session: SessionId) -> rusqlite::Result<Option<Revocation>> {
+    let sql =
+        "SELECT sequence, until FROM revocations WHERE id = ?1 AND kind = ?2 ORDER BY until DESC LIMIT 1";
+    db.prepare_cached(sql)?
+        .query_row(params![session, SESSION], |row| {
+            let sequence = row.get(0).map(values::to_sequence)?;
+            Ok(Revocation { sequence, what: Revoked::Session(session), until: row.get(1)? })
+        })
+        .optional()
 }
 
 /// Ends every session that the user has, and whatever else was issued to them before `now`.
@@ -244,11 +262,11 @@ impl PasswordChange {
 }
 
 /// Kinds of entries, as the log's table has them.
-pub(super) const TOKEN: i64 = 1;
-pub(super) const SESSION: i64 = 2;
-pub(super) const USER_INSTANT: i64 = 3;
-pub(super) const USER_BLOCKED: i64 = 4;
-pub(super) const USER_UNBLOCKED: i64 = 5;
+pub(super) const TOKEN: i64 = Kind::Token as i64;
+pub(super) const SESSION: i64 = Kind::Session as i64;
+pub(super) const USER_INSTANT: i64 = Kind::UserInstant as i64;
+pub(super) const USER_BLOCKED: i64 = Kind::UserBlocked as i64;
+pub(super) const USER_UNBLOCKED: i64 = Kind::UserUnblocked as i64;
 
 /// How long an unblocking is kept in the log, for gateways that still believe the user blocked: as long as any
 /// may be cut off from the store and go on.

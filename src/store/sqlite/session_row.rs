@@ -9,18 +9,11 @@ use crate::{
     clock::Timestamp,
     id::{SessionId, TokenId, UserId},
     store::{
-        IssuedToken, Session,
-        refresh_rule::{Chain, Former, Handed, Pair},
+        IssuedToken, Session, former,
+        refresh_rule::{Chain, Handed, Pair},
+        refresh_step::Stored,
     },
 };
-
-/// What a refresh must know of a session.
-pub(super) struct Stored {
-    pub(super) user: UserId,
-    pub(super) chain: Chain,
-    pub(super) greatest_expiry: Timestamp,
-    pub(super) ends_at: Timestamp,
-}
 
 pub(super) fn load(db: &Connection, id: SessionId) -> rusqlite::Result<Option<Stored>> {
     let sql = "SELECT user_id, greatest_expiry, ends_at, base, former, successor_used,
@@ -58,7 +51,7 @@ pub(super) fn store(
     db.prepare_cached(sql)?.execute(params![
         id,
         base,
-        pack(&handed.former),
+        former::pack(&handed.former),
         handed.successor_used,
         refresh.id,
         refresh.issued_at,
@@ -122,33 +115,11 @@ fn handed(row: &Row<'_>) -> rusqlite::Result<Option<Handed>> {
     let Some(successor) = row.get(6)? else { return Ok(None) };
     let refresh = IssuedToken { id: successor, issued_at: row.get(7)?, expires_at: row.get(8)? };
     let access = IssuedToken { id: row.get(9)?, issued_at: row.get(10)?, expires_at: row.get(11)? };
-    let former = unpack(row.get_ref(4)?.as_blob()?)?;
-    Ok(Some(Handed { successor: Pair { refresh, access }, former, successor_used: row.get(5)? }))
-}
-
-fn pack(former: &[Former]) -> Vec<u8> {
-    former
-        .iter()
-        .flat_map(|former| former.token.as_bytes().iter().copied().chain(former.since.millis().to_be_bytes()))
-        .collect()
-}
-
-fn unpack(bytes: &[u8]) -> rusqlite::Result<Vec<Former>> {
-    let (entries, rest) = bytes.as_chunks::<24>();
-    if !rest.is_empty() {
+    let bytes = row.get_ref(4)?.as_blob()?;
+    let former = former::unpack(bytes).ok_or_else(|| {
         let error = FromSqlError::InvalidBlobSize { expected_size: 24, blob_size: bytes.len() };
-        return Err(rusqlite::Error::FromSqlConversionFailure(4, Type::Blob, Box::new(error)));
-    }
-    Ok(entries
-        .iter()
-        .map(|entry| {
-            // Twenty-four bytes have a first sixteen and a last eight.
-            let token = entry.first_chunk::<16>().copied().unwrap_or_default();
-            let since = entry.last_chunk::<8>().copied().unwrap_or_default();
-            Former {
-                token: TokenId::from_bytes(token),
-                since: Timestamp::from_millis(u64::from_be_bytes(since)),
-            }
-        })
-        .collect())
+        rusqlite::Error::FromSqlConversionFailure(4, Type::Blob, Box::new(error))
+    })?;
+    let made_at = refresh.issued_at;
+    Ok(Some(Handed { successor: Pair { refresh, access }, made_at, former, successor_used: row.get(5)? }))
 }

@@ -6,7 +6,7 @@ use super::{Sqlite, revoke, session_row, users, values};
 use crate::{
     clock::Timestamp,
     id::{SessionId, UserId},
-    store::{NewSession, OpenSessionError, Opened, Revocation, Revoked, Session, StoreError},
+    store::{NewSession, OpenSessionError, Opened, Revocation, Revoked, Session, StoreError, session},
 };
 
 impl Sqlite {
@@ -55,15 +55,15 @@ pub(super) fn insert(
     now: Timestamp,
 ) -> rusqlite::Result<Opened> {
     let revoked = make_room(db, user, new.per_user)?;
-    let session = SessionId::opened_at(log_head(db)?);
+    let id = SessionId::opened_at(log_head(db)?);
     let sql = "INSERT INTO sessions (id, user_id, base, former, successor_used, greatest_expiry, ends_at,
                                      opened_at, refreshed_at, address, agent)
                VALUES (?1, ?2, ?3, x'', 0, ?4, ?5, ?6, ?6, ?7, ?8)";
     let greatest_expiry = new.refresh_expires_at.max(new.access_expires_at);
     let address = new.address.map(|address| address.to_string());
-    let agent = cut(&new.agent, MAX_AGENT);
+    let agent = session::cut_agent(&new.agent);
     db.prepare_cached(sql)?.execute(params![
-        session,
+        id,
         user,
         new.refresh,
         greatest_expiry,
@@ -72,7 +72,7 @@ pub(super) fn insert(
         address,
         agent
     ])?;
-    Ok(Opened { session, revoked })
+    Ok(Opened { session: id, revoked })
 }
 
 /// The log's last number, also when that entry has been swept since.
@@ -97,11 +97,3 @@ fn make_room(db: &Connection, user: &UserId, per_user: u32) -> rusqlite::Result<
         })
         .collect()
 }
-
-/// The longest beginning of `text` that fits, whole characters only.
-fn cut(text: &str, max: usize) -> &str {
-    text.get(..text.floor_char_boundary(max)).unwrap_or_default()
-}
-
-/// The longest name of a client that is kept, in bytes.
-const MAX_AGENT: usize = 256;

@@ -59,6 +59,14 @@ impl FromSql for UserId {
     }
 }
 
+/// Milliseconds since the epoch by SQLite's clock, as SQL: for what is compared with nothing else.
+macro_rules! now {
+    () => {
+        "CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)"
+    };
+}
+pub(super) use now;
+
 /// A number of the revocation log as SQLite keeps it; none ever comes near the end.
 pub(super) fn from_sequence(sequence: u64) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)

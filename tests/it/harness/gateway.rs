@@ -12,7 +12,7 @@ use portcullis::{
     access_log::Sink,
     app::{App, Io},
     clock::{Clock, Timestamp},
-    config, telemetry,
+    config, store, telemetry,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -89,7 +89,12 @@ impl TestGateway {
             terminal: false,
             dropped: telemetry::Dropped::default(),
         };
-        let app = App::start(checked.prepare().unwrap(), io).unwrap_or_else(|error| panic!("{error}"));
+        let mut settings = checked.prepare().unwrap();
+        if let store::Settings::Postgres(postgres) = &mut settings.store {
+            // The clock that the test moves.
+            postgres.judge = store::Judge::Caller;
+        }
+        let app = App::start(settings, io).unwrap_or_else(|error| panic!("{error}"));
         let addresses = *app.addresses();
         let address = addresses.https.or(addresses.plain).unwrap();
         let client = Client::new(address, &folder.path().join("certs/dev.crt"));

@@ -5,6 +5,7 @@ mod backend;
 mod client;
 pub mod frames;
 mod gateway;
+pub mod postgres;
 mod process;
 pub mod raw_h2;
 mod scripted;

@@ -18,7 +18,7 @@ pub(super) struct Credentials {
 impl Credentials {
     /// What is asked for where nothing is said: whom the system believes.
     pub(super) fn usual(roots: &mut SystemRoots) -> Result<Self, String> {
-        let tls = UpstreamTls::new(roots.read()?, None).map_err(|error| error.to_string())?;
+        let tls = UpstreamTls::new(roots.read(WITHOUT_ROOTS)?, None).map_err(|error| error.to_string())?;
         Ok(Self { tls, server_name: None })
     }
 
@@ -31,10 +31,11 @@ impl Credentials {
 
 /// The certificates that the system believes, read at most once.
 #[derive(Default)]
-pub(super) struct SystemRoots(Option<Arc<RootCertStore>>);
+pub(in crate::config::sections) struct SystemRoots(Option<Arc<RootCertStore>>);
 
 impl SystemRoots {
-    fn read(&mut self) -> Result<Arc<RootCertStore>, String> {
+    /// `hint` says what to do where there are none.
+    pub(in crate::config::sections) fn read(&mut self, hint: &str) -> Result<Arc<RootCertStore>, String> {
         if let Some(roots) = &self.0 {
             return Ok(Arc::clone(roots));
         }
@@ -43,9 +44,7 @@ impl SystemRoots {
         // A system may have one that nobody can read, beside the hundred that matter.
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
-            return Err("this system has no root certificates: expected `tls = { ca = \"…\" }` in the \
-                        [upstream.NAME] of an https server"
-                .to_owned());
+            return Err(format!("this system has no root certificates: {hint}"));
         }
         Ok(Arc::clone(self.0.insert(Arc::new(roots))))
     }
@@ -84,7 +83,7 @@ fn read_one(tls: &mut Section<'_, '_, '_>, roots: &mut SystemRoots) -> Option<Cr
         // A file that is named and cannot be read must not become the system's.
         None if tls.has("ca") => None,
         None => {
-            let read = roots.read();
+            let read = roots.read(WITHOUT_ROOTS);
             let place = tls.here();
             usable(tls, &place, "nobody is believed", read)
         }
@@ -139,3 +138,5 @@ fn usable<T>(
 ) -> Option<T> {
     found.map_err(|hint| tls.context.fault(place, message, hint)).ok()
 }
+
+const WITHOUT_ROOTS: &str = "expected `tls = { ca = \"…\" }` in the [upstream.NAME] of an https server";
