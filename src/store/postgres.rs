@@ -264,7 +264,7 @@ const OPERATION: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_secs(2);
 
 /// What a new connection gets to be ready.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT: Duration = Duration::from_secs(4);
 
 /// Connections that operations share. PostgreSQL's own default allows a hundred in all.
 const CONNECTIONS: usize = 8;

@@ -98,11 +98,11 @@ fn config(settings: &PostgresSettings) -> Config {
             DatabaseTls::Require | DatabaseTls::VerifyFull(_) => SslMode::Require,
         })
         .target_session_attrs(TargetSessionAttrs::ReadWrite)
-        .connect_timeout(CONNECT)
+        .connect_timeout(ADDRESS)
         .keepalives_idle(SILENCE)
         .keepalives_interval(SILENCE)
         .keepalives_retries(2)
-        .tcp_user_timeout(CONNECT);
+        .tcp_user_timeout(UNHEARD);
     config
 }
 
@@ -120,8 +120,11 @@ const SESSION: &str = "
     SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')";
 
-/// What one address gets to answer, and how long what was sent may stay unacknowledged.
-const CONNECT: Duration = Duration::from_secs(3);
+/// What one address gets to accept: the next one must have its turn within what a connection gets in all.
+const ADDRESS: Duration = Duration::from_millis(1500);
+
+/// How long what was sent may stay unacknowledged.
+const UNHEARD: Duration = Duration::from_secs(3);
 
 /// After so much silence the other side is asked whether it is still there.
 const SILENCE: Duration = Duration::from_secs(5);

@@ -289,8 +289,11 @@ async fn a_reader_of_the_log_skips_nothing_that_is_still_to_be_committed() {
         .collect();
     let mut read = BTreeSet::new();
     let mut last = 0;
-    while read.len() < writers.len() {
-        for entry in bench.log_after(last, 7).await {
+    let mut are_done = false;
+    // Once more behind the last commit.
+    while !are_done {
+        are_done = writers.iter().all(|writer| writer.is_finished());
+        for entry in bench.log_after(last, 1000).await {
             last = entry.sequence;
             read.insert(last);
         }
@@ -462,4 +465,30 @@ async fn a_name_that_no_text_can_hold_is_nobodys() {
     let bench = Bench::new();
     bench.user("ada").await;
     assert_eq!(bench.store.account_by_name(&name("ada\0"), true, true).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_while_it_opens_a_session_leaves_none() {
+    let bench = Bench::new();
+    let elsewhere = bench.elsewhere();
+    let ada = bench.user("ada").await;
+    for _ in 0..30 {
+        let token = TokenId::random();
+        let session = NewSession { refresh: token, ..new_session(T0) };
+        let adoption = Adoption { user: ada.clone(), issued_at: Some(T0), session };
+        let twice = elsewhere.adopt_session(adoption.clone(), T0);
+        let (first, second, revoked) = tokio::join!(
+            bench.store.adopt_session(adoption, T0),
+            twice,
+            elsewhere.revoke_token(token, T0.plus(REFRESH))
+        );
+        revoked.unwrap();
+        if let (Ok(first), Ok(second)) = (&first, &second) {
+            assert_eq!(first.session, second.session);
+        }
+        for refused in [first, second].into_iter().filter_map(Result::err) {
+            assert_eq!(refused, OpenSessionError::AccountChanged);
+        }
+        assert_eq!(bench.store.sessions_of(&ada, T0, 10).await.unwrap(), []);
+    }
 }

@@ -238,3 +238,24 @@ fn a_folder_that_cannot_be_made_is_an_error_of_the_system() {
     assert!(matches!(probe(&path), Err(OpenError::Io { .. })));
     assert!(matches!(writer(&path), Err(OpenError::Io { .. })));
 }
+
+#[test]
+fn an_older_schema_is_brought_up_to_date_and_keeps_what_it_holds() {
+    let folder = TempDir::new().unwrap();
+    let path = path(&folder);
+    create_missing(&path).unwrap();
+    let db = connect(&path).unwrap();
+    db.execute_batch(MIGRATIONS[0]).unwrap();
+    db.execute_batch("INSERT INTO revocations (kind, user_id, until) VALUES (4, 'eve', 7)").unwrap();
+    db.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    drop(db);
+    probe(&path).unwrap();
+    let db = writer(&path).unwrap();
+    let entry = db.query_row("SELECT user_id, revoked_at FROM revocations", [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?))
+    });
+    assert_eq!(entry.unwrap(), ("eve".to_owned(), None));
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, KNOWN_VERSION);
+}
