@@ -159,7 +159,7 @@ async fn sweep(db: &Database<'_>, now: Timestamp, limit: u32) -> Result<u32, Sto
 const SWEEPS: [&str; 3] = [
     // A session that nobody can refresh any more: its last token is dead, under every leeway.
     "DELETE FROM portcullis.sessions WHERE id = ANY (ARRAY (
-         SELECT id FROM portcullis.sessions WHERE greatest_expiry < $1::bigint - 60000 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+         SELECT id FROM portcullis.sessions WHERE greatest_expiry < $1::bigint - 70000 LIMIT $2 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM portcullis.adoptions WHERE token = ANY (ARRAY (
          SELECT token FROM portcullis.adoptions WHERE until < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM portcullis.revocations WHERE sequence = ANY (ARRAY (
