@@ -27,6 +27,7 @@ mod operators;
 mod postgres;
 mod proxies;
 mod refresh;
+mod replicas;
 mod revocation;
 mod routes;
 mod semantics;
