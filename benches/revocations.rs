@@ -4,7 +4,8 @@
 //! nothing but ask measures the pauses, once with and once without a sweep or inserts beside it, since a busy machine
 //! pauses by itself. Nothing here passes or fails.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a measurement reports by failing")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement reports by failing")]
+#![allow(clippy::disallowed_methods, reason = "it measures by the wall clock, and takes an argument")]
 
 use std::{
     fs,

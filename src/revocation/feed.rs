@@ -208,7 +208,7 @@ async fn sweep(store: Store, list: RevocationList, clock: Clock) {
 const POLL: Duration = Duration::from_millis(200);
 
 /// Entries read at once.
-const PAGE: u32 = 1000;
+const PAGE: u32 = 4096;
 
 const SWEEP: Duration = Duration::from_secs(60);
 

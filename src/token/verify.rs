@@ -70,7 +70,7 @@ pub fn verify(
 /// As [`verify`], for an operator who wants to know what is wrong.
 ///
 /// # Errors
-/// The first fault, in the order of [`TokenStep`].
+/// The first fault, in the order of [`super::TokenStep`].
 pub fn examine(
     token: &str,
     keys: &KeyRing,
