@@ -47,7 +47,11 @@ fn walk(path: &[&str], value: &Spanned<DeValue<'_>>, found: &mut Vec<Range<usize
         return;
     }
     match value.get_ref() {
-        DeValue::String(text) if has_credentials(text) || is_likely_secret(path) => found.push(value.span()),
+        DeValue::String(text)
+            if has_credentials(text) || is_likely_secret(path) || may_name_a_store(path, text) =>
+        {
+            found.push(value.span());
+        }
         DeValue::Array(values) => values.iter().for_each(|value| walk(path, value, found)),
         DeValue::Table(table) => {
             table.iter().for_each(|(key, value)| walk(&[path, &[key.get_ref()]].concat(), value, found));
@@ -178,9 +182,19 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
     line.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// A URL with a user and perhaps a password.
+/// A URL with a user and perhaps a password, or something that was meant to be one.
 fn has_credentials(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(_, rest)| rest.contains('@') || rest.contains("passw"))
+    let in_url = text.split_once("://").is_some_and(|(_, rest)| rest.contains('@') || rest.contains("passw"));
+    in_url || text.split_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+/// A text that is meant to say which store, in whatever spelling: libpq has several, and all of them take passwords. Only
+/// those of ours are known to hold none.
+fn may_name_a_store(path: &[&str], text: &str) -> bool {
+    let [section, name, ..] = path else { return false };
+    nearest::is_near(section, "store")
+        && !nearest::is_near(name, "max_staleness")
+        && !["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
 }
 
 /// Where passwords are spoken of, and none stands; and what it holds.
@@ -243,6 +257,13 @@ mod tests {
             "token = \"xyzzy\"",
             "[store]\nurl = \"postgres://db/x?password=xyzzy\"",
             "[store]\npassword = \"xyzzy\"",
+            "[store]\nurl = \"host=127.0.0.1 password=xyzzy\"",
+            "[store]\nurl = [\"host=h password=xyzzy\"]",
+            "[store]\ndsn = \"host=h pw=xyzzy\"",
+            "[stor]\nurl = \"host=h pw=xyzzy\"",
+            "[store]\nurl = \"postgres:u:xyzzy@h/d\"",
+            "[store]\nurl = \"postgres:/u:xyzzy@h/d\"",
+            "[elsewhere]\nurl = \"u:xyzzy@h/d\"",
             "[auth]\npassword = \"xyzzy\"",
             "[auth.password]\nadmin = \"xyzzy\"",
             "[auth.passwords]\nmin = \"xyzzy\"",
