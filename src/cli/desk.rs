@@ -10,7 +10,7 @@ use crate::{
     clock::{Clock, Timestamp},
     config::{self, Checked},
     id::UserId,
-    store::{Account, Name, Store},
+    store::{Account, Name, Settings, Store},
 };
 
 pub(super) struct Desk {
@@ -21,12 +21,30 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    /// As [`Self::serve`], on a store that is there: what is asked about sessions and tokens of a store that has just
+    /// been made is most often asked in the wrong place.
+    pub(super) fn serve_standing(
+        config: &Path,
+        work: impl AsyncFnOnce(&Self) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let checked = config::read(config).map_err(CliError::Config)?;
+        if let Settings::Sqlite { path } = checked.store()
+            && !path.exists()
+        {
+            return Err(CliError::NoStore(path.clone()));
+        }
+        Self::work(checked, work)
+    }
+
     /// Opens the store that the configuration names, does the work, and closes it.
     pub(super) fn serve(
         config: &Path,
         work: impl AsyncFnOnce(&Self) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
-        let checked = config::read(config).map_err(CliError::Config)?;
+        Self::work(config::read(config).map_err(CliError::Config)?, work)
+    }
+
+    fn work(checked: Checked, work: impl AsyncFnOnce(&Self) -> Result<(), CliError>) -> Result<(), CliError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let desk = Self { store: Store::open(checked.store())?, clock: Clock::system(), checked };
         let done = runtime.block_on(work(&desk));

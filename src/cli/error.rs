@@ -1,4 +1,4 @@
-use std::{io, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use crate::{
     app::StartError,
@@ -24,6 +24,8 @@ pub(super) enum CliError {
     Lifetime(Duration),
     #[error("{0}")]
     Name(String),
+    #[error("there is no database {}", .0.display())]
+    NoStore(PathBuf),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]

@@ -68,7 +68,7 @@ pub(super) struct Revoke {
 
 /// Does one command on the store that the configuration names.
 pub(super) fn session(config: &Path, command: Command) -> Result<(), CliError> {
-    Desk::serve(config, async |desk| match command {
+    Desk::serve_standing(config, async |desk| match command {
         Command::List(options) => list(desk, options).await,
         Command::Revoke(options) => revoke(desk, options).await,
     })

@@ -45,7 +45,7 @@ pub(super) enum Command {
 
 /// Does one command on the store that the configuration names.
 pub(super) fn token(config: &Path, command: Command) -> Result<(), CliError> {
-    Desk::serve(config, async |desk| match command {
+    Desk::serve_standing(config, async |desk| match command {
         Command::Inspect(options) => inspect::inspect(desk, options).await,
         Command::Issue(options) => issue::issue(desk, options).await,
         Command::Revoke(options) => revoke::revoke(desk, options).await,

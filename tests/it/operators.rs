@@ -269,12 +269,31 @@ fn what_an_operator_gets_wrong_is_one_sentence() {
 }
 
 #[test]
-fn without_a_secret_there_is_none_made() {
+fn what_is_asked_about_in_the_wrong_place_is_not_made_there() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("gateway.toml"), "[[route]]\npath = \"/*\"\nupstream = \"echo\"\n").unwrap();
+    for command in [&["session", "list"][..], &["session", "revoke", "--user-id", "7"], &["token", "inspect"]]
+    {
+        let (code, out, error) = Process::command(folder.path(), command, "a.b.c");
+        assert!(code == 1 && error.contains("there is no database"), "{out}{error}");
+        assert!(!folder.path().join("data").exists());
+    }
+    // A store alone is no secret.
+    let (code, _, error) = Process::command(folder.path(), &["user", "list"], "");
+    assert_eq!(code, 0, "{error}");
     let (code, _, error) = Process::command(folder.path(), &["token", "inspect"], "a.b.c");
     assert!(code == 1 && error.contains("data/jwt.secret"), "{error}");
     assert!(!folder.path().join("data/jwt.secret").exists());
+}
+
+#[test]
+fn a_jti_that_is_none_is_not_revoked_in_silence() {
+    let gateway = start();
+    let revoke = |jti: &str| Process::command(gateway.folder(), &["token", "revoke", "--jti", jti], "");
+    assert_eq!(revoke("").0, 2);
+    let (code, _, error) = revoke("0c1d");
+    assert!(code == 0 && error.contains("32 hexadecimal digits"), "{error}");
+    assert_eq!(revoke(&"0c".repeat(16)).2, "");
 }
 
 /// A user whose tokens another issuer makes has no account here.

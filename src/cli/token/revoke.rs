@@ -19,7 +19,7 @@ pub(in crate::cli) struct Options {
     /// Where the token comes from: `-` is standard input, `@FILE` a file
     source: Option<String>,
     /// The token's `jti`, or what the access log calls it, in place of the token
-    #[arg(long, conflicts_with = "source")]
+    #[arg(long, conflicts_with = "source", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     jti: Option<String>,
     #[command(flatten)]
     output: Json,
@@ -29,7 +29,7 @@ pub(super) async fn revoke(desk: &Desk, options: Options) -> Result<(), CliError
     let now = desk.clock.now();
     let (token, session, expires_at) = match &options.jti {
         // Its expiry is not known, so it is remembered for as long as any token can live.
-        Some(jti) => (TokenId::from_claim(jti), None, desk.until()),
+        Some(jti) => (named(jti), None, desk.until()),
         None => {
             let token = super::read(options.source.as_deref())?;
             let checks = Checks::of(desk)?;
@@ -56,6 +56,16 @@ pub(super) async fn revoke(desk: &Desk, options: Options) -> Result<(), CliError
         }
     }
     Ok(())
+}
+
+/// The token of that `jti`. One that is not as ours are is a backend's, or half of one of ours.
+fn named(jti: &str) -> TokenId {
+    if jti.len() != 32 || !jti.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        output::error(
+            "Taken as a backend's `jti`, letter by letter: the gateway's own have 32 hexadecimal digits.\n",
+        );
+    }
+    TokenId::from_claim(jti)
 }
 
 /// There is nothing left to do, as there is nothing wrong.
