@@ -106,9 +106,9 @@ pub fn end(expires_at: u64, profile: &Profile) -> Timestamp {
 /// A token beyond this is not parsed; ours have some hundred bytes.
 const MAX_LEN: usize = 8 * 1024;
 
-/// How far ahead the clock of a backend that shares our secret may be. Whoever revokes all that was issued until
-/// now reckons with as much.
-const CLOCKS_APART: Duration = Duration::from_secs(10);
+/// How far ahead the clock of a backend that shares our secret may be. Whoever revokes all that was issued until now
+/// reckons with twice as much ([`crate::store::Revoked::CLOCK_TOLERANCE`]): their clock may be as far behind this one.
+const CLOCKS_APART: Duration = Duration::from_secs(5);
 
 /// `{"alg":"HS256","typ":"JWT"}`
 const PLAIN_HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
@@ -194,7 +194,8 @@ fn check_claims(
     }
     // `iat` orders a token without session against revocations. One of a session is ordered by the log, and must
     // open doors on a replica whose clock is behind, and after this clock has stepped back.
-    let latest_issue = now.plus(leeway.max(CLOCKS_APART));
+    // The leeway says nothing here: who revokes all that was issued until now cannot reckon with it.
+    let latest_issue = now.plus(CLOCKS_APART);
     let issued_at = claims.iat.map_or(latest_issue, |date| Timestamp::from_seconds(date.0));
     if session.is_none() && issued_at > latest_issue {
         return Err(TokenFault::NotYet);

@@ -232,7 +232,7 @@ fn a_logout_everywhere_is_remembered_for_as_long_as_any_token_lives() {
         "#,
     );
     let ada = gateway.register("ada");
-    let made = json!({"token_type": "access", "iat": 1_800_000_009_u64, "exp": 1_800_001_809_u64});
+    let made = json!({"token_type": "access", "iat": 1_800_000_004_u64, "exp": 1_800_001_804_u64});
     let access = Backend::of(&gateway).refresh_token(&ada, &made);
     gateway.get_as("/x", &access).expect(200);
     gateway.post_as("/api/auth/logout/all/", &access, &json!({})).expect(200);

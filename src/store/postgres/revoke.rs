@@ -205,7 +205,8 @@ async fn end_sessions_of(
     now: Timestamp,
 ) -> Result<Revocation, StoreError> {
     let until = until(session_row::delete_all(db, user).await?, until_floor);
-    let at = db.now(now).await?;
+    // Tokens without session carry gateways' times: of two clocks the later one counts.
+    let at = db.now(now).await?.max(now);
     append(db, Revoked::UserInstant { user: user.clone(), at }, until).await
 }
 
@@ -227,7 +228,8 @@ async fn block(
     forget(db, user, Kind::UserUnblocked).await?;
     let blocked = append(db, Revoked::UserBlocked(user.clone()), Timestamp::FOREVER).await?;
     // What is dead stays dead when the user is unblocked.
-    let at = db.now(now).await?;
+    // Tokens without session carry gateways' times: of two clocks the later one counts.
+    let at = db.now(now).await?.max(now);
     Ok(vec![blocked, append(db, Revoked::UserInstant { user: user.clone(), at }, until).await?])
 }
 

@@ -105,11 +105,18 @@ fn a_backend_that_shares_the_secret_is_understood() {
 #[test]
 fn clocks_may_differ_by_seconds_and_a_session_needs_none() {
     let with = |rest: &str| format!(r#"{{"token_type":"access","user_id":"7","exp":1700000060{rest}}}"#);
-    assert!(check(HEADER, &with(r#","iat":1700000010"#)).is_ok());
+    assert!(check(HEADER, &with(r#","iat":1700000005"#)).is_ok());
+    // Whoever ends what was issued until now reckons with ten seconds, of which their clock may be five behind; the leeway
+    // changes nothing of that.
+    let lenient = Profile { leeway: Duration::from_secs(60), ..profile() };
+    for profile in [profile(), lenient] {
+        let ahead = forge(HEADER, &with(r#","iat":1700000006"#));
+        assert!(verify(&ahead, &keys(), &profile, NOW).is_err());
+    }
     // Of the longest life, made by a clock that is ahead.
     for payload in [
-        r#"{"token_type":"access","user_id":"7","exp":1700001810}"#,
-        r#"{"token_type":"access","user_id":"7","exp":1700001810,"iat":1700000010}"#,
+        r#"{"token_type":"access","user_id":"7","exp":1700001805}"#,
+        r#"{"token_type":"access","user_id":"7","exp":1700001805,"iat":1700000005}"#,
     ] {
         assert!(check(HEADER, payload).is_ok(), "{payload}");
     }
