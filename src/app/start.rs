@@ -316,6 +316,7 @@ fn shared(
         clock: clock.clone(),
         metrics: metrics.clone(),
         operations: Operations::default(),
+        endings: Operations::default(),
         control: control.handle().clone(),
     })
 }

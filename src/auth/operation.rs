@@ -64,6 +64,22 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// Whether it only takes away: what strangers ask for must not keep anybody from that.
+    pub const fn only_ends(&self) -> bool {
+        match self {
+            Self::EndSession { .. } | Self::Logout { .. } | Self::LogoutAll { .. } => true,
+            Self::ChangePassword { .. }
+            | Self::Identify { .. }
+            | Self::ListSessions { .. }
+            | Self::Login(_)
+            | Self::Refresh { .. }
+            | Self::Register(_)
+            | Self::Verify { .. } => false,
+        }
+    }
+}
+
 /// What logs in.
 #[derive(Debug)]
 pub struct Credentials {

@@ -63,6 +63,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// How many operations may be under way.
     pub operations: Operations,
+    /// How many of those that only take away: strangers who log in all day shall not keep anybody from logging out.
+    pub endings: Operations,
     /// Where operations run: what touches the disk or hashes passwords must not hold up a worker.
     pub control: tokio::runtime::Handle,
 }
@@ -78,6 +80,7 @@ pub(super) struct Worker {
     pub(super) cells: Arc<RequestCells>,
     pub(super) auth: AuthService,
     pub(super) operations: Operations,
+    pub(super) endings: Operations,
     pub(super) control: tokio::runtime::Handle,
     pub(super) forwarder: Forwarder,
     pub(super) metrics: Metrics,
@@ -101,6 +104,7 @@ impl Gateway {
             clock: shared.clock.clone(),
             metrics: shared.metrics.clone(),
             operations: shared.operations.clone(),
+            endings: shared.endings.clone(),
             control: shared.control.clone(),
             forwarder: Forwarder::new(&shared.upstreams, &shared.snapshot.identity),
             open,

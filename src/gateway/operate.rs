@@ -57,7 +57,8 @@ impl Worker {
         let agent = head.headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
         let caller =
             Caller { address: trail.provenance.client, agent: String::from_utf8_lossy(agent).into_owned() };
-        let Some(place) = self.operations.begin(counted_as(trail.provenance.client)) else {
+        let places = if operation.only_ends() { &self.endings } else { &self.operations };
+        let Some(place) = places.begin(counted_as(trail.provenance.client)) else {
             return dialect::reject(&Rejection::Overloaded);
         };
         let auth = self.auth.clone();

@@ -23,7 +23,7 @@ use crate::{
 pub(super) struct Unwritten(Mutex<VecDeque<Missed>>);
 
 /// One revocation that the log lacks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Missed {
     what: Revoked,
     until: Timestamp,
@@ -40,6 +40,17 @@ impl Unwritten {
             | Revoked::UserInstant { .. } => {}
         }
         let mut queue = self.queue();
+        // One client with many requests shall not take everybody's room. Looked for one by one: the store is away, and
+        // whoever asks waits for seconds as it is.
+        if let Some(missed) = queue.iter_mut().find(|missed| missed.what.is_same(what)) {
+            missed.until = missed.until.max(until);
+            if let (Revoked::UserInstant { at: known, .. }, Revoked::UserInstant { at, .. }) =
+                (&mut missed.what, what)
+            {
+                *known = (*known).max(*at);
+            }
+            return;
+        }
         if queue.len() < CAPACITY {
             queue.push_back(Missed { what: what.clone(), until });
             return;
@@ -57,8 +68,12 @@ impl Unwritten {
         self.queue().front().cloned()
     }
 
-    fn written(&self) {
-        self.queue().pop_front();
+    /// It stays where it has grown meanwhile.
+    fn written(&self, missed: &Missed) {
+        let mut queue = self.queue();
+        if queue.front() == Some(missed) {
+            queue.pop_front();
+        }
     }
 
     /// Behind the others: what is wrong may be with this one alone.
@@ -87,7 +102,7 @@ pub(super) async fn write_missed(store: Store, list: RevocationList, clock: Cloc
             match missed.write(&store, clock.now()).await {
                 Ok(revoked) => {
                     revoked.iter().for_each(|revocation| list.apply(revocation));
-                    list.unwritten().written();
+                    list.unwritten().written(&missed);
                     written += 1;
                 }
                 // The feed says what is wrong with the store.

@@ -66,6 +66,14 @@ impl Revoked {
     /// instant when its `iat` is at most so much later.
     pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
 
+    /// Whether both concern the same tokens, be it until other instants.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::UserInstant { user, .. }, Self::UserInstant { user: another, .. }) => user == another,
+            _ => self == other,
+        }
+    }
+
     /// Whether a token without session counts as issued before `instant`. Without `iat` it is older than any.
     pub fn older_than(issued_at: Option<u64>, instant: Timestamp) -> bool {
         issued_at

@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -200,6 +201,34 @@ fn a_logout_that_the_store_cannot_keep_is_in_force_here_and_written_once_it_can(
     let again = gateway.login("bob");
     gateway.get_as("/x", &again.member("access")).expect(200);
     elsewhere.get_as("/x", &again.member("access")).expect(200);
+}
+
+/// While the store hangs, whoever asks for something holds a place until its time is up.
+#[test]
+fn strangers_who_wait_for_the_store_keep_nobody_from_logging_out() {
+    let gateway = TestGateway::with(ROUTES);
+    let (ada, eve) = (gateway.register("ada"), gateway.register("eve"));
+    let access = ada.member("access");
+    let lock = open(gateway.folder());
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (sender, answered) = mpsc::channel();
+    let waiting: Vec<_> = (0..80)
+        .map(|_| {
+            let (client, sender) = (gateway.client(), sender.clone());
+            let body = json!({"refresh": eve.member("refresh")});
+            thread::spawn(move || sender.send(client.post("/api/auth/token/refresh/", &body).status))
+        })
+        .collect();
+    // The first that is answered is one that found no place: all are taken.
+    assert_eq!(answered.recv_timeout(Duration::from_secs(20)), Ok(503));
+    gateway.post_as("/api/auth/logout/", &access, &json!({})).expect(503);
+    gateway.get_as("/x", &access).expect(401);
+    drop(lock);
+    for waiting in waiting {
+        let _ = waiting.join().unwrap();
+    }
+    eventually(|| number(&gateway, "portcullis_revocations_unwritten") == 0.0);
+    gateway.get_as("/x", &access).expect(401);
 }
 
 #[test]

@@ -144,3 +144,25 @@ async fn what_waits_is_bounded() {
     assert_eq!((list.unwritten_len(), metrics.revocations_forgotten.value()), (CAPACITY, 1));
     assert_eq!(list.len(), CAPACITY + 1, "it is refused all the same");
 }
+
+#[test]
+fn what_is_asked_for_again_takes_no_more_room() {
+    let list = RevocationList::new(Metrics::default());
+    let user: UserId = "7".parse().unwrap();
+    let (token, session) = (TokenId::random(), SessionId::opened_at(1));
+    for n in 0..100 {
+        let later = T0.plus(Duration::from_secs(n));
+        list.apply_unwritten(&Revoked::Token(token), later);
+        list.apply_unwritten(&Revoked::Session(session), later);
+        list.apply_unwritten(&Revoked::UserInstant { user: user.clone(), at: later }, later);
+    }
+    assert_eq!(list.unwritten_len(), 3);
+    // What has grown since it was read is written once more.
+    let first = list.unwritten().first().unwrap();
+    assert_eq!(first.until, T0.plus(Duration::from_secs(99)));
+    list.apply_unwritten(&Revoked::Token(token), T0.plus(Duration::from_secs(100)));
+    list.unwritten().written(&first);
+    assert_eq!(list.unwritten_len(), 3);
+    list.unwritten().written(&list.unwritten().first().unwrap());
+    assert_eq!(list.unwritten_len(), 2);
+}
