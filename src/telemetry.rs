@@ -93,7 +93,11 @@ fn filter(level: Level) -> Targets {
         Level::Trace => LevelFilter::TRACE,
     };
     let libraries = if level == LevelFilter::TRACE { level } else { level.min(LevelFilter::INFO) };
-    Targets::new().with_default(libraries).with_target(env!("CARGO_CRATE_NAME"), level)
+    Targets::new()
+        .with_default(libraries)
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        // Each lost connection of the pool is a warning to it; what it means for anybody the feed and operations say.
+        .with_target("deadpool", libraries.min(LevelFilter::ERROR))
 }
 
 /// Lines that wait to be written.

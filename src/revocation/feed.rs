@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, info, warn};
 
 use super::{Freshness, RevocationList, unwritten::write_missed};
@@ -100,7 +100,18 @@ impl Feed {
                 _ = ticks.tick() => {}
                 () = self.store.hint() => {}
             }
-            let outcome = self.poll_once().await;
+            let (list, mut told) = (self.list.clone(), self.stale);
+            let outcome = {
+                let mut look = pin!(self.poll_once());
+                // A store that hangs keeps a look waiting for longer than operators may be left without a word.
+                loop {
+                    tokio::select! {
+                        outcome = &mut look => break outcome,
+                        () = sleep(POLL), if !told => told = tell_if_stale(&list),
+                    }
+                }
+            };
+            self.stale = told;
             self.report(outcome);
         }
     }
@@ -108,7 +119,7 @@ impl Feed {
     /// Says once that the store is away, once that it is away for too long, and once that it is back.
     fn report(&mut self, outcome: Result<(), StoreError>) {
         match outcome {
-            Ok(()) if self.away => {
+            Ok(()) if self.away || self.stale => {
                 (self.away, self.stale) = (false, false);
                 info!(log.sequence = self.sequence, "The revocation feed has caught up with the store");
             }
@@ -119,9 +130,8 @@ impl Feed {
                     self.away = true;
                     error!(error = %failure, "The revocation feed cannot read the store: {failure}");
                 }
-                if !self.stale && self.list.freshness(Stopwatch::start()) == Freshness::Stale {
-                    self.stale = true;
-                    error!("Whatever needs a token is refused until the store can be read: `max_staleness`");
+                if !self.stale {
+                    self.stale = tell_if_stale(&self.list);
                 }
             }
         }
@@ -176,6 +186,15 @@ impl Feed {
         self.again = true;
         Ok(())
     }
+}
+
+/// Says that nobody is let in any more, where that is so.
+fn tell_if_stale(list: &RevocationList) -> bool {
+    let is_stale = list.freshness(Stopwatch::start()) == Freshness::Stale;
+    if is_stale {
+        error!("Whatever needs a token is refused until the store can be read: `max_staleness`");
+    }
+    is_stale
 }
 
 /// Sweeps on a coarse timer. Apart from following the log: a store that is slow to write must not delay that.

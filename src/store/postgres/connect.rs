@@ -116,7 +116,7 @@ const SESSION: &str = "
     SET client_min_messages = warning;
     SET lock_timeout = 3000;
     SET statement_timeout = 4000;
-    SET idle_in_transaction_session_timeout = 10000;
+    SET idle_in_transaction_session_timeout = 2000;
     SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')";
 

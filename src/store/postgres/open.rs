@@ -31,10 +31,23 @@ pub(super) async fn probe(connector: &Connector) -> Result<(), PostgresFault> {
     let done = timeout(CONNECTING, async {
         match version(&client).await? {
             KNOWN_VERSION => check(&client).await,
+            0 => may_make(&client).await,
             _ => Ok(()),
         }
     });
     done.await.unwrap_or_else(|_| Err(late(CONNECTING)))
+}
+
+/// Whether the role may make the tables that are missing.
+async fn may_make(client: &ClientWrapper) -> Result<(), PostgresFault> {
+    let sql = "SELECT CASE WHEN to_regnamespace('portcullis') IS NULL
+                   THEN has_database_privilege(current_database(), 'CREATE')
+                   ELSE has_schema_privilege('portcullis', 'CREATE') END";
+    let row = client.query_one(sql, &[]).await.map_err(|error| unusable(&error))?;
+    match row.try_get(0) {
+        Ok(true) => Ok(()),
+        _ => Err(PostgresFault::Unusable("its role may not make the schema `portcullis`".to_owned())),
+    }
 }
 
 async fn connect(connector: &Connector) -> Result<ClientWrapper, PostgresFault> {
