@@ -84,8 +84,9 @@ pub(super) fn counts(until: u32, now: Timestamp) -> bool {
     until == NEVER_ENDS || u64::from(until) >= now.seconds()
 }
 
-/// Locks are held for one shard only, so that a sweep of millions stops nobody for long.
-pub(super) const SHARDS: usize = 256;
+/// Locks are held for one shard only, so that neither a sweep of ten million nor the growth of a shard stops anybody for a
+/// millisecond.
+pub(super) const SHARDS: usize = 1024;
 
 /// Capacity that is never given back.
 const SPARE: usize = 65_536;
