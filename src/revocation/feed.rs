@@ -52,7 +52,7 @@ impl Feed {
             away: false,
             stale: false,
         };
-        feed.read_to_end(|_| {}).await?;
+        feed.read_to_end(None).await?;
         feed.list.looked(began);
         Ok(feed)
     }
@@ -85,7 +85,7 @@ impl Feed {
                 self.look_for_loss().await?;
             }
             let metrics = self.metrics.clone();
-            self.read_to_end(|age| metrics.revocation_delay.observe(age)).await?;
+            self.read_to_end(Some(&metrics)).await?;
             self.marker = marker;
         }
         self.list.looked(began);
@@ -137,15 +137,16 @@ impl Feed {
         }
     }
 
-    /// Applies what stands behind the last entry. `observe` is told the age of each that was not in force here yet.
-    async fn read_to_end(&mut self, observe: impl Fn(Duration)) -> Result<(), StoreError> {
+    /// Applies what stands behind the last entry. `metrics` is told the age of each that was not in force here yet.
+    async fn read_to_end(&mut self, metrics: Option<&Metrics>) -> Result<(), StoreError> {
         loop {
             let page = self.store.log_after(self.sequence, PAGE).await?;
             for entry in &page {
-                if let Some(age) =
-                    entry.age.filter(|_| !self.again && !self.list.has_heard(&entry.revocation))
+                if let (Some(metrics), Some(age)) = (metrics, entry.age)
+                    && !self.again
+                    && !self.list.has_heard(&entry.revocation)
                 {
-                    observe(age);
+                    metrics.revocation_delay.observe(age);
                 }
                 self.apply(&entry.revocation);
                 self.sequence = entry.revocation.sequence;
