@@ -91,8 +91,7 @@ fn what_one_gateway_logs_out_every_other_refuses_within_a_second() {
         let begun = Instant::now();
         assert!(!opens(&here, &session));
         while opens(&there, &session) {
-            // A second is promised; scripts/by-hand/logout-delay measures. Here a busy machine may take longer.
-            assert!(begun.elapsed() < Duration::from_secs(5), "still accepted after five seconds");
+            assert!(begun.elapsed() < Duration::from_secs(1), "still accepted after a second");
         }
         there.post(REFRESH, &json!({"refresh": session.member("refresh")})).expect(401);
     }
