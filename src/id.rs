@@ -62,9 +62,12 @@ impl SessionId {
         parse_hex(sid).map(Self)
     }
 
-    /// The number of the revocation log's last entry when this session was opened.
-    pub fn sequence(&self) -> u64 {
-        u64::from_be_bytes(*self.0.first_chunk::<8>().unwrap_or(&[0; 8]))
+    /// The number of the revocation log's last entry when this session was opened; `None` where the log cannot have
+    /// reached it: such a `sid` is not ours, but of a backend that shares our secret and has sessions of its own. One
+    /// made by chance passes for ours one time in four million.
+    pub fn sequence(&self) -> Option<u64> {
+        let number = u64::from_be_bytes(*self.0.first_chunk::<8>().unwrap_or(&[0; 8]));
+        (number < NUMBERS).then_some(number)
     }
 
     /// As the store keeps it.
@@ -161,6 +164,9 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// The revocation log's numbers are below: milliseconds since the Unix epoch, which gets there in the year 2109.
+const NUMBERS: u64 = 1 << 42;
+
 /// Thirty-two lower-case hexadecimal digits, nothing else: two spellings of one id would be two ids elsewhere.
 fn parse_hex(text: &str) -> Option<[u8; 16]> {
     if text.len() != 32 || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -188,7 +194,9 @@ mod tests {
         assert_eq!(TokenId::from_claim(&token.to_string()), token);
         let session = SessionId::opened_at(7);
         assert_eq!(SessionId::from_claim(&session.to_string()), Some(session));
-        assert_eq!(session.sequence(), 7);
+        assert_eq!(session.sequence(), Some(7));
+        let foreign = SessionId::from_claim("f47ac10b58cc4372a5670e02b2c3d479").unwrap();
+        assert_eq!(foreign.sequence(), None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub use error::{
     ChangePasswordError, CreateUserError, OpenError, OpenSessionError, PostgresFault, RefreshError,
     StoreError, UpdateUserError,
 };
-pub use log::{Logged, Marker, Revocation, Revoked};
+pub use log::{Logged, Marker, Page, Revocation, Revoked};
 pub use postgres::Postgres;
 pub use session::{Adoption, IssuedToken, NewSession, Opened, RefreshRequest, Refreshed, Replaced, Session};
 pub use settings::{DatabaseServer, DatabaseTls, Judge, PostgresSettings, Settings};
@@ -293,8 +293,8 @@ impl Store {
         on!(self, db => db.delete_user(user, until_floor, now).await)
     }
 
-    /// At most `limit` entries of the revocation log behind `sequence`, in their order.
-    pub async fn log_after(&self, sequence: u64, limit: u32) -> Result<Vec<Logged>, StoreError> {
+    /// At most `limit` entries of the revocation log behind `sequence`.
+    pub async fn log_after(&self, sequence: u64, limit: u32) -> Result<Page, StoreError> {
         on!(self, db => db.log_after(sequence, limit).await)
     }
 

@@ -7,7 +7,7 @@ use super::{Freshness, RevocationList, unwritten::write_missed};
 use crate::{
     clock::{Clock, Stopwatch},
     metrics::Metrics,
-    store::{Marker, Revocation, Revoked, Store, StoreError},
+    store::{Marker, Page, Revocation, Revoked, Store, StoreError},
 };
 
 /// Keeps a [`RevocationList`] level with the store's log, whoever writes into it.
@@ -20,6 +20,8 @@ pub struct Feed {
     sequence: u64,
     /// What the store said before the log was last read to its end.
     marker: Marker,
+    /// The way by which `last` was read, or found to be still there.
+    way: u64,
     /// The last entry that was read: it tells whether the log is still the one that it was read from.
     last: Option<Revocation>,
     /// The log has lost entries, and is being read again from its beginning.
@@ -47,6 +49,7 @@ impl Feed {
             clock,
             sequence: 0,
             marker,
+            way: marker.way,
             last: None,
             again: false,
             away: false,
@@ -81,14 +84,16 @@ impl Feed {
         let began = Stopwatch::start();
         let marker = self.store.change_marker().await?;
         if marker != self.marker {
-            if marker.way != self.marker.way {
-                self.look_for_loss().await?;
-            }
-            let metrics = self.metrics.clone();
-            self.read_to_end(Some(&metrics)).await?;
-            self.marker = marker;
+            self.read_up_to(marker).await?;
         }
         self.list.looked(began);
+        Ok(())
+    }
+
+    async fn read_up_to(&mut self, marker: Marker) -> Result<(), StoreError> {
+        let metrics = self.metrics.clone();
+        self.read_to_end(Some(&metrics)).await?;
+        self.marker = marker;
         Ok(())
     }
 
@@ -140,7 +145,11 @@ impl Feed {
     /// Applies what stands behind the last entry. `metrics` is told the age of each that was not in force here yet.
     async fn read_to_end(&mut self, metrics: Option<&Metrics>) -> Result<(), StoreError> {
         loop {
-            let page = self.store.log_after(self.sequence, PAGE).await?;
+            let Page { way, entries: page } = self.store.log_after(self.sequence, PAGE).await?;
+            if way != self.way {
+                self.look_for_loss(way).await?;
+                continue;
+            }
             for entry in &page {
                 if let (Some(metrics), Some(age)) = (metrics, entry.age)
                     && !self.again
@@ -172,17 +181,22 @@ impl Feed {
     /// Finds out whether the log still has the entry that was read last. After a failover, or a restore from a backup,
     /// it may have lost entries and given their numbers to others: then all of it is read again, and what is in memory
     /// stays. An entry that was only swept looks the same.
-    async fn look_for_loss(&mut self) -> Result<(), StoreError> {
-        let Some(last) = &self.last else { return Ok(()) };
+    async fn look_for_loss(&mut self, way: u64) -> Result<(), StoreError> {
+        let Some(last) = &self.last else {
+            self.way = way;
+            return Ok(());
+        };
         let found = self.store.log_after(last.sequence.saturating_sub(1), 1).await?;
-        if found.first().is_some_and(|entry| entry.revocation == *last) {
+        if found.entries.first().is_some_and(|entry| entry.revocation == *last) {
+            self.way = found.way;
             return Ok(());
         }
         warn!(
             log.sequence = last.sequence,
             "The last revocation read is no longer in the log: it is read again"
         );
-        self.store.raise_log(last.sequence).await?;
+        self.store.raise_log(self.list.known()).await?;
+        self.way = found.way;
         self.sequence = 0;
         self.again = true;
         Ok(())

@@ -145,7 +145,7 @@ impl RevocationList {
     /// Sessions that the log's last known number does not tell apart are told apart by the time of their tokens, those of
     /// the next ten seconds included, until the same user's instant comes by.
     pub fn apply_local(&self, what: &Revoked, until: Timestamp) {
-        let known = self.0.known.load(Ordering::Acquire);
+        let known = self.known();
         let users = &self.0.users;
         match what {
             Revoked::Session(session) => self.0.sessions.insert(*session.as_bytes(), until),
@@ -224,6 +224,11 @@ impl RevocationList {
     /// How many revocations wait to be written because the store could not keep them.
     pub fn unwritten_len(&self) -> usize {
         self.0.unwritten.len()
+    }
+
+    /// The log's highest number seen.
+    pub(super) fn known(&self) -> u64 {
+        self.0.known.load(Ordering::Acquire)
     }
 
     /// A look into the log that began at `began` has seen its end.

@@ -141,22 +141,17 @@ impl Refused {
         if self.blocked {
             return Some(Cause::UserBlocked);
         }
+        // A session that is not ours orders nothing; only time can.
+        let opened_at = token.session.and_then(|session| session.sequence());
         let older_than = |at| Revoked::older_than(token.issued_at, at);
         let by_instant = self.instant.as_ref().is_some_and(|instant| {
             counts(instant.until, now)
-                && match token.session {
-                    // A session that claims to be far ahead of the log was never ours; only time can order it.
-                    Some(session) if session.sequence() <= instant.sequence.saturating_add(LEAD) => {
-                        session.sequence() < instant.sequence
-                    }
-                    _ => older_than(instant.at),
-                }
+                && opened_at.map_or_else(|| older_than(instant.at), |opened| opened < instant.sequence)
         });
         // Sessions opened before and after it may bear one number: those are told apart by time.
         let by_local = self.local.as_ref().is_some_and(|local| {
             counts(local.until, now)
-                && (token.session.is_some_and(|session| session.sequence() < local.known)
-                    || older_than(local.at))
+                && (opened_at.is_some_and(|opened| opened < local.known) || older_than(local.at))
         });
         (by_instant || by_local).then_some(Cause::UserInstant)
     }
@@ -177,7 +172,3 @@ impl Refused {
 
 /// What an allocator sets aside for a few bytes.
 const SHORT_ID: usize = 16;
-
-/// How far the log may get ahead while one entry lives. What a backend with our secret put into `sid` by chance
-/// lies within it by a chance of 1 to 2^32.
-const LEAD: u64 = 1 << 32;

@@ -9,6 +9,10 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     /// Its place in the log. Numbers only grow; those of swept entries are not used again.
+    ///
+    /// The number is the store's time in milliseconds since the Unix epoch, and one more than the last number where the
+    /// clock is behind that: a hybrid logical clock. Sessions bear the log's last number, and so an entry made after the
+    /// store was restored from a backup stands above every session that the backup knows nothing of.
     pub sequence: u64,
     /// What is refused from now on.
     pub what: Revoked,
@@ -23,6 +27,15 @@ pub struct Logged {
     pub revocation: Revocation,
     /// How long ago it was appended, both instants by the store's clock; `None` where nobody wrote that down.
     pub age: Option<Duration>,
+}
+
+/// Entries of the log, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// By which way they were read: [`Marker::way`].
+    pub way: u64,
+    /// The entries.
+    pub entries: Vec<Logged>,
 }
 
 /// What tells whether the log is to be read again: compared with the one before, and of no other meaning.
@@ -80,6 +93,15 @@ impl Revoked {
             .is_none_or(|seconds| Timestamp::from_seconds(seconds) <= instant.plus(Self::CLOCK_TOLERANCE))
     }
 }
+
+/// As SQL: the highest number that a clock gives an entry, so that one that is centuries ahead for a moment does not use
+/// them up ([`SessionId::sequence`] ends at 2^42). The year 2096.
+macro_rules! latest_number {
+    () => {
+        "4000000000000"
+    };
+}
+pub(super) use latest_number;
 
 /// What an entry revokes, as both stores number it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,6 +33,9 @@ trait Kind {
     fn place() -> Self::Place;
 
     fn settings(place: &Self::Place) -> Settings;
+
+    /// What a backup of it would hold, nobody being connected.
+    fn backup(place: &Self::Place) -> Self::Place;
 }
 
 /// A store of its own.
@@ -55,8 +58,14 @@ impl<K: Kind> AnyBench<K> {
     }
 
     async fn reopened(self) -> Self {
+        self.restarted(|place| place).await
+    }
+
+    /// Closed, and opened again where `moved` says.
+    async fn restarted(self, moved: impl FnOnce(K::Place) -> K::Place) -> Self {
         let Self { place, store, kind } = self;
         tokio::task::spawn_blocking(move || store.close()).await.unwrap();
+        let place = moved(place);
         let store = Store::open(&K::settings(&place)).unwrap();
         Self { place, store, kind }
     }
@@ -87,8 +96,8 @@ impl<K: Kind> AnyBench<K> {
     }
 
     async fn log_after(&self, sequence: u64, limit: u32) -> Vec<Revocation> {
-        let entries = self.store.log_after(sequence, limit).await.unwrap();
-        entries.into_iter().map(|entry| entry.revocation).collect()
+        let page = self.store.log_after(sequence, limit).await.unwrap();
+        page.entries.into_iter().map(|entry| entry.revocation).collect()
     }
 }
 
@@ -128,6 +137,11 @@ fn request(user: &UserId, session: SessionId, presented: TokenId) -> RefreshRequ
         refresh_lifetime: REFRESH,
         grace: GRACE,
     }
+}
+
+/// Entries without their numbers, which the clock gives.
+fn what_until(revoked: &[Revocation]) -> Vec<(Revoked, Timestamp)> {
+    revoked.iter().map(|revocation| (revocation.what.clone(), revocation.until)).collect()
 }
 
 fn seconds(seconds: u64) -> Timestamp {

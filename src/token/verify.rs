@@ -186,18 +186,20 @@ fn check_claims(
         Some(sid) => Some(SessionId::from_claim(sid).ok_or(TokenFault::Session)?),
         None => None,
     };
+    // A backend with our secret may have sessions of its own.
+    let of_our_session = session.is_some_and(|session| session.sequence().is_some());
 
     let leeway = profile.leeway;
     let expires_at = claims.exp.ok_or(TokenFault::NoExpiry)?.0;
     if claims.nbf.is_some_and(|date| Timestamp::from_seconds(date.0) > now.plus(leeway)) {
         return Err(TokenFault::NotYet);
     }
-    // `iat` orders a token without session against revocations. One of a session is ordered by the log, and must
+    // `iat` orders a token without session of ours against revocations. One of a session is ordered by the log, and must
     // open doors on a replica whose clock is behind, and after this clock has stepped back.
     // The leeway says nothing here: who revokes all that was issued until now cannot reckon with it.
     let latest_issue = now.plus(CLOCKS_APART);
     let issued_at = claims.iat.map_or(latest_issue, |date| Timestamp::from_seconds(date.0));
-    if session.is_none() && issued_at > latest_issue {
+    if !of_our_session && issued_at > latest_issue {
         return Err(TokenFault::NotYet);
     }
     if now >= end(expires_at, profile) {
@@ -210,7 +212,7 @@ fn check_claims(
         TokenKind::Refresh => profile.refresh_lifetime,
     };
     // From its issue on: or a token made to live longer would come to life after the revocations that concern it.
-    if session.is_none() && Timestamp::from_seconds(expires_at) > issued_at.plus(lifetime) {
+    if !of_our_session && Timestamp::from_seconds(expires_at) > issued_at.plus(lifetime) {
         return Err(TokenFault::Lifetime);
     }
 

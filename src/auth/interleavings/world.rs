@@ -312,7 +312,7 @@ impl World {
         let id = verified.session.unwrap();
         let there = gateway.store.sessions_of(&self.ids[user], Timestamp::default(), 100).await.unwrap();
         prop_assert!(there.len() <= PER_USER as usize);
-        let log = gateway.store.log_after(0, 10_000).await.unwrap();
+        let log = gateway.store.log_after(0, 10_000).await.unwrap().entries;
         self.model.sessions.push(Session { user, dead: false, refreshed_at: now, ends_at, access: None, id });
         let session = self.model.sessions.len() - 1;
         self.keep(at, session, pair);

@@ -81,7 +81,7 @@ async fn a_new_gateway_knows_the_whole_log_before_it_opens() {
     bench.feed().await;
     assert_eq!(bench.refuses(&dead), Some(Cause::Token));
     assert_eq!(bench.refuses(&token(&"eve".parse().unwrap())), Some(Cause::UserBlocked));
-    assert_eq!(bench.metrics.revocation_sequence.value(), 3);
+    assert_eq!(bench.metrics.revocation_sequence.value(), bench.store.log_head().await.unwrap());
     assert_eq!(bench.list.len(), 2);
 }
 
@@ -109,7 +109,7 @@ async fn a_log_of_several_pages_is_read_to_its_end() {
     }
     bench.feed().await;
     assert_eq!(bench.list.len(), last as usize);
-    assert_eq!(bench.metrics.revocation_sequence.value(), u64::from(last));
+    assert_eq!(bench.metrics.revocation_sequence.value(), bench.store.log_head().await.unwrap());
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn it_sweeps_memory_and_store() {
     let running = tokio::spawn(feed.run(pending()));
     bench.eventually(|| bench.list.is_empty()).await;
     let emptied = async {
-        while !bench.store.log_after(0, 1).await.unwrap().is_empty() {
+        while !bench.store.log_after(0, 1).await.unwrap().entries.is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -269,20 +269,17 @@ async fn a_log_that_has_lost_entries_is_read_again_and_nothing_is_forgotten() {
     let eve: UserId = "eve".parse().unwrap();
     let refuses = |token: &Verified| list.refuses(token, clock.now());
     let (kept, lost, new) = (token(&ada()), token(&ada()), token(&ada()));
-    elsewhere.revoke_token(kept.token, T0).await.unwrap();
+    let last_kept = elsewhere.revoke_token(kept.token, T0).await.unwrap()[0].sequence;
+    // The clock of the old server is ahead of the new one's.
+    elsewhere.raise_log(last_kept + 3_600_000).await.unwrap();
     elsewhere.block_user(&eve, T0, T0).await.unwrap();
     elsewhere.unblock_user(&eve, T0).await.unwrap();
-    elsewhere.revoke_token(lost.token, T0).await.unwrap();
+    let lost_entry = elsewhere.revoke_token(lost.token, T0).await.unwrap().remove(0);
     feed.poll_once().await.unwrap();
     let later = Verified { issued_at: Some(T0.seconds() + 60), ..token(&eve) };
     assert_eq!(refuses(&later), None);
 
-    database.sql(
-        "DELETE FROM portcullis.revocations WHERE sequence > 1;
-         SELECT setval('portcullis.revocation_numbers', 1);
-         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-         WHERE datname = current_database() AND application_name = 'portcullis'",
-    );
+    fail_over(&database, last_kept);
     elsewhere.revoke_token(new.token, T0).await.unwrap();
     elsewhere.block_user(&eve, T0, T0).await.unwrap();
     while feed.poll_once().await.is_err() {}
@@ -291,9 +288,48 @@ async fn a_log_that_has_lost_entries_is_read_again_and_nothing_is_forgotten() {
     }
     assert_eq!(refuses(&later), Some(Cause::UserBlocked));
     let next = elsewhere.unblock_user(&eve, T0).await.unwrap();
-    assert!(next[0].sequence > 5, "{next:?}");
+    assert!(next[0].sequence > lost_entry.sequence, "{next:?} {lost_entry:?}");
     feed.poll_once().await.unwrap();
     assert_eq!(refuses(&later), None);
+}
+
+/// The connection breaks when the store has said that there is something to read.
+#[tokio::test]
+async fn a_log_that_has_lost_entries_is_told_by_whatever_is_read() {
+    let database = store::tests::server::Server::shared().database();
+    let settings = Settings::Postgres(store::tests::of(&database));
+    let (store, elsewhere) = (Store::open(&settings).unwrap(), Store::open(&settings).unwrap());
+    let (metrics, clock) = (Metrics::new(Vec::new()), Clock::manual(T0));
+    let list = RevocationList::new(metrics.clone());
+    let mut feed = Feed::catch_up(store, list.clone(), metrics, clock.clone()).await.unwrap();
+    let (first, second, third) = (token(&ada()), token(&ada()), token(&ada()));
+    let kept = elsewhere.revoke_token(first.token, T0).await.unwrap()[0].sequence;
+    elsewhere.raise_log(kept + 3_600_000).await.unwrap();
+    elsewhere.revoke_token(TokenId::random(), T0).await.unwrap();
+    feed.poll_once().await.unwrap();
+    elsewhere.revoke_token(TokenId::random(), T0).await.unwrap();
+    let marker = feed.store.change_marker().await.unwrap();
+    assert_eq!(marker.way, feed.way);
+
+    fail_over(&database, kept);
+    elsewhere.revoke_token(second.token, T0).await.unwrap();
+    // Behind the last entry that was read, as the new server counts.
+    elsewhere.raise_log(kept + 7_200_000).await.unwrap();
+    elsewhere.revoke_token(third.token, T0).await.unwrap();
+    while feed.read_up_to(marker).await.is_err() {}
+    for token in [&first, &second, &third] {
+        assert_eq!(list.refuses(token, clock.now()), Some(Cause::Token));
+    }
+}
+
+/// As if another server had taken over, which has heard of nothing behind entry `kept`.
+fn fail_over(database: &store::tests::server::Database<'_>, kept: u64) {
+    database.sql(&format!(
+        "DELETE FROM portcullis.revocations WHERE sequence > {kept};
+         SELECT setval('portcullis.revocation_numbers', {kept});
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND application_name = 'portcullis'"
+    ));
 }
 
 #[tokio::test]

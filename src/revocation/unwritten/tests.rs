@@ -65,7 +65,7 @@ impl Bench {
     }
 
     async fn log(&self) -> Vec<Revoked> {
-        let log = self.store.log_after(0, 100).await.unwrap();
+        let log = self.store.log_after(0, 100).await.unwrap().entries;
         log.into_iter().map(|entry| entry.revocation.what).collect()
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    store::{Judge, Logged, Marker, Revocation, Revoked, StoreError, log::Kind},
+    store::{Judge, Logged, Marker, Page, Revocation, Revoked, StoreError, log::Kind},
 };
 
 /// The feed's connection, opened when first used and again whenever it has broken. It is never lent to operations, so
@@ -37,7 +37,8 @@ impl FeedLine {
         Self { connector, judge, client: Mutex::new(None), opened: AtomicU64::new(0) }
     }
 
-    async fn run<A, T>(&self, arguments: &A, work: Work<A, T, StoreError>) -> Result<T, StoreError> {
+    /// What was done, and by which connection, counted from the first.
+    async fn run<A, T>(&self, arguments: &A, work: Work<A, T, StoreError>) -> Result<(T, u64), StoreError> {
         let mut kept = self.client.lock().await;
         // Out of its place: whatever goes wrong, or takes too long, leaves none behind.
         let client = match kept.take().filter(|client| !client.is_closed()) {
@@ -48,7 +49,7 @@ impl FeedLine {
         let done = timeout(OPERATION, work(&db, arguments)).await.unwrap_or_else(|_| Err(late(OPERATION)))?;
         drop(db);
         *kept = Some(client);
-        Ok(done)
+        Ok((done, self.opened.load(Ordering::Relaxed)))
     }
 
     async fn open(&self) -> Result<ClientWrapper, StoreError> {
@@ -66,27 +67,23 @@ impl FeedLine {
 }
 
 impl Postgres {
-    pub(in crate::store) async fn log_after(
-        &self,
-        sequence: u64,
-        limit: u32,
-    ) -> Result<Vec<Logged>, StoreError> {
+    pub(in crate::store) async fn log_after(&self, sequence: u64, limit: u32) -> Result<Page, StoreError> {
         let sql = concat!(
             "SELECT sequence, kind, id, user_id, at, until, ",
             now!(),
             " - revoked_at FROM portcullis.revocations WHERE sequence > $1 ORDER BY sequence LIMIT $2"
         );
-        self.feed((sql, sequence, limit), |db, (sql, sequence, limit)| {
+        let read = self.feed((sql, sequence, limit), |db, (sql, sequence, limit)| {
             Box::pin(async move {
                 let rows = db.rows(sql, &[&from_sequence(*sequence), &i64::from(*limit)]).await?;
                 rows.iter().map(entry).collect()
             })
-        })
-        .await
+        });
+        read.await.map(|(entries, way)| Page { way, entries })
     }
 
     pub(in crate::store) async fn log_head(&self) -> Result<u64, StoreError> {
-        self.feed((), |db, ()| Box::pin(sessions::log_head(db))).await
+        self.feed((), |db, ()| Box::pin(sessions::log_head(db))).await.map(|(head, _)| head)
     }
 
     pub(in crate::store) async fn change_marker(&self) -> Result<Marker, StoreError> {
@@ -94,8 +91,7 @@ impl Postgres {
         let sql = "SELECT coalesce(max(sequence), 0) FROM portcullis.revocations";
         let work: Work<_, i64, _> =
             |db, sql: &&str| Box::pin(async move { get(&db.row(sql, &[]).await?, 0) });
-        let change = self.feed(sql, work).await.map(to_sequence)?;
-        Ok(Marker { way: self.shared.feed.opened.load(Ordering::Relaxed), change })
+        self.feed(sql, work).await.map(|(last, way)| Marker { way, change: to_sequence(last) })
     }
 
     pub(in crate::store) async fn hint(&self) {
@@ -119,7 +115,7 @@ impl Postgres {
         self.write((now, limit), |db, (now, limit)| Box::pin(sweep(db, *now, *limit))).await
     }
 
-    async fn feed<A, T>(&self, arguments: A, work: Work<A, T, StoreError>) -> Result<T, StoreError>
+    async fn feed<A, T>(&self, arguments: A, work: Work<A, T, StoreError>) -> Result<(T, u64), StoreError>
     where
         A: Send + Sync + 'static,
         T: Send + 'static,

@@ -12,7 +12,10 @@ use super::{
 use crate::{
     clock::Timestamp,
     id::{SessionId, TokenId, UserId},
-    store::{ChangePasswordError, NewSession, Revocation, Revoked, StoreError, log::Kind},
+    store::{
+        ChangePasswordError, NewSession, Revocation, Revoked, StoreError,
+        log::{Kind, latest_number},
+    },
 };
 
 impl Postgres {
@@ -115,7 +118,7 @@ impl Postgres {
     }
 }
 
-/// Appends an entry to the log. The last of all locks is held from here to the commit, so that entries appear in the
+/// Appends an entry to the log, under [a number](Revocation::sequence) above every other. The last of all locks is held from here to the commit, so that entries appear in the
 /// order of their numbers: whoever has read up to one has read every lower one.
 pub(super) async fn append(
     db: &Database<'_>,
@@ -127,7 +130,12 @@ pub(super) async fn append(
     let sql = concat!(
         "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock($6, $7))
          INSERT INTO portcullis.revocations (sequence, kind, id, user_id, at, until, revoked_at)
-         SELECT nextval('portcullis.revocation_numbers'), $1::integer, $2::bytea, $3::text, $4::bigint, $5::bigint, ",
+         SELECT setval('portcullis.revocation_numbers',
+                       greatest(nextval('portcullis.revocation_numbers'), least(",
+        now!(),
+        ", ",
+        latest_number!(),
+        "))), $1::integer, $2::bytea, $3::text, $4::bigint, $5::bigint, ",
         now!(),
         " FROM turn RETURNING sequence, pg_notify('portcullis', '')"
     );

@@ -12,15 +12,11 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    store::{Logged, Marker, Revocation, Revoked, StoreError},
+    store::{Logged, Marker, Page, Revocation, Revoked, StoreError},
 };
 
 impl Sqlite {
-    pub(in crate::store) async fn log_after(
-        &self,
-        sequence: u64,
-        limit: u32,
-    ) -> Result<Vec<Logged>, StoreError> {
+    pub(in crate::store) async fn log_after(&self, sequence: u64, limit: u32) -> Result<Page, StoreError> {
         let sql = concat!(
             "SELECT sequence, kind, id, user_id, at, until, ",
             now!(),
@@ -30,7 +26,7 @@ impl Sqlite {
             .run(move |db| {
                 let mut statement = db.prepare_cached(sql)?;
                 let rows = statement.query_map(params![values::from_sequence(sequence), limit], entry)?;
-                Ok(rows.collect::<rusqlite::Result<_>>()?)
+                Ok(Page { way: ONE_FILE, entries: rows.collect::<rusqlite::Result<_>>()? })
             })
             .await
     }
@@ -43,8 +39,7 @@ impl Sqlite {
         self.feed
             .run(|db| {
                 let version: i64 = db.pragma_query_value(None, "data_version", |row| row.get(0))?;
-                // One file, opened once: the way never changes.
-                Ok(Marker { way: 0, change: version.cast_unsigned() })
+                Ok(Marker { way: ONE_FILE, change: version.cast_unsigned() })
             })
             .await
     }
@@ -80,6 +75,9 @@ fn sweep(db: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<u32> {
     }
     Ok(limit.saturating_sub(left))
 }
+
+/// Opened once: the way to the log never changes.
+const ONE_FILE: u64 = 0;
 
 /// What may go, each up to a limit. A blocking's `until` is for ever; the word that takes it back removes it.
 const SWEEPS: [&str; 3] = [

@@ -11,7 +11,10 @@ use super::{
 use crate::{
     clock::Timestamp,
     id::{SessionId, TokenId, UserId},
-    store::{ChangePasswordError, NewSession, Revocation, Revoked, StoreError, log::Kind},
+    store::{
+        ChangePasswordError, NewSession, Revocation, Revoked, StoreError,
+        log::{Kind, latest_number},
+    },
 };
 
 impl Sqlite {
@@ -123,10 +126,16 @@ impl Sqlite {
     }
 }
 
-/// Appends an entry to the log.
+/// Appends an entry to the log, under [a number](Revocation::sequence) above every other.
 pub(super) fn append(db: &Connection, what: Revoked, until: Timestamp) -> rusqlite::Result<Revocation> {
     let sql = concat!(
-        "INSERT INTO revocations (kind, id, user_id, at, until, revoked_at) VALUES (?1, ?2, ?3, ?4, ?5, ",
+        "INSERT INTO revocations (sequence, kind, id, user_id, at, until, revoked_at) VALUES (
+             max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'revocations'), 0) + 1,
+                 min(",
+        now!(),
+        ", ",
+        latest_number!(),
+        ")), ?1, ?2, ?3, ?4, ?5, ",
         now!(),
         ")"
     );

@@ -63,6 +63,6 @@ async fn a_closed_store_answers_nobody() {
 async fn an_entry_tells_how_old_it_is() {
     let bench = Bench::new();
     bench.store.revoke_token(TokenId::random(), T0).await.unwrap();
-    let age = bench.store.log_after(0, 1).await.unwrap()[0].age.unwrap();
+    let age = bench.store.log_after(0, 1).await.unwrap().entries[0].age.unwrap();
     assert!(age < Duration::from_secs(60), "{age:?}");
 }

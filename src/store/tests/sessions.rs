@@ -72,7 +72,7 @@ async fn logins_and_a_password_change_at_once_leave_no_old_session_alive() {
     let instant = revoked[0].sequence;
     for login in logins {
         match login.await.unwrap() {
-            Ok(opened) => assert!(opened.session.sequence() < instant),
+            Ok(opened) => assert!(opened.session.sequence().unwrap() < instant),
             Err(error) => assert_eq!(error, OpenSessionError::AccountChanged),
         }
     }

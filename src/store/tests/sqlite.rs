@@ -17,8 +17,17 @@ impl Kind for File {
     fn settings(folder: &TempDir) -> Settings {
         Settings::Sqlite { path: folder.path().join("data/portcullis.db") }
     }
+
+    fn backup(folder: &TempDir) -> TempDir {
+        let copy = Self::place();
+        std::fs::create_dir(copy.path().join("data")).unwrap();
+        std::fs::copy(folder.path().join("data/portcullis.db"), copy.path().join("data/portcullis.db"))
+            .unwrap();
+        copy
+    }
 }
 
+type TheKind = File;
 type Bench = AnyBench<File>;
 
 #[tokio::test]

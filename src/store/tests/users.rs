@@ -11,7 +11,7 @@ async fn a_user_is_found_as_they_were_made() {
     };
     let (user, session) = bench.store.create_user(new, Some(new_session(T0)), T0).await.unwrap();
     assert_eq!(user.id.as_str(), "1");
-    assert_eq!(session.unwrap().sequence(), 0);
+    assert_eq!(session.unwrap().sequence(), Some(0));
     assert_eq!(bench.store.user(&user.id).await.unwrap(), Some(user.clone()));
     let account = bench.store.account(&user.id).await.unwrap().unwrap();
     assert_eq!(account, Account { user: user.clone(), password_hash: HASH.to_owned() });

@@ -126,6 +126,19 @@ fn clocks_may_differ_by_seconds_and_a_session_needs_none() {
 }
 
 #[test]
+fn a_backends_own_sessions_lift_no_bound() {
+    let with = |rest: &str| {
+        let sid = "f47ac10b58cc4372a5670e02b2c3d479";
+        check(HEADER, &format!(r#"{{"token_type":"access","user_id":"7","sid":"{sid}"{rest}}}"#))
+    };
+    let good = with(r#","exp":1700000060,"iat":1700000000"#).unwrap();
+    assert!(good.session.is_some());
+    assert!(with(r#","exp":1700000060,"iat":1700000006"#).is_err());
+    assert!(with(r#","exp":1700001811,"iat":1700000000"#).is_err());
+    assert!(with(r#","exp":1700001811"#).is_err());
+}
+
+#[test]
 fn a_token_is_known_by_its_jti_or_by_what_was_signed() {
     let id = |rest: &str| {
         let payload = format!(r#"{{"token_type":"refresh","user_id":"7","exp":1700000060{rest}}}"#);

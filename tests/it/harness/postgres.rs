@@ -83,9 +83,14 @@ impl Server {
 
     /// A new, empty database.
     pub fn database(&self) -> Database<'_> {
+        self.copy_of("template0")
+    }
+
+    /// A database that holds what another one does, to which nobody may be connected.
+    pub fn copy_of(&self, template: &str) -> Database<'_> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        self.sql("postgres", &format!("CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0"));
+        self.sql("postgres", &format!("CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template}"));
         Database { server: self, name }
     }
 
