@@ -44,7 +44,9 @@ impl Inner {
             per_user: self.settings.sessions_per_user,
         };
         let issued_at = token.issued_at.map(Timestamp::from_seconds);
-        let adoption = Adoption { user: token.user.clone(), issued_at, session };
+        // Without `iat`: as if it had been made to live as long as any may.
+        let login_at = issued_at.unwrap_or_else(|| expires_at.minus(self.tokens.refresh_lifetime));
+        let adoption = Adoption { user: token.user.clone(), issued_at, login_at, session };
         match self.store.adopt_session(adoption, now).await {
             Ok(opened) => {
                 self.apply(&opened.revoked);

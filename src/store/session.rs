@@ -41,6 +41,8 @@ pub struct Adoption {
     pub user: UserId,
     /// Its `iat`, where it has one.
     pub issued_at: Option<Timestamp>,
+    /// When its login was, as far as can be told, and no later: the session counts as opened then.
+    pub login_at: Timestamp,
     /// The session to be opened; its base is the token itself.
     pub session: NewSession,
 }
@@ -50,7 +52,7 @@ pub struct Adoption {
 pub struct Session {
     /// Its name: `sid`.
     pub id: SessionId,
-    /// When it was opened.
+    /// When it was opened; where it was adopted, when the login was elsewhere.
     pub opened_at: Timestamp,
     /// When tokens were last made for it.
     pub refreshed_at: Timestamp,

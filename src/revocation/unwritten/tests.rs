@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     id::{SessionId, TokenId},
-    store::{Name, NewSession, NewUser, Settings},
+    store::{Adoption, Name, NewSession, NewUser, Settings},
 };
 
 const T0: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -36,8 +36,12 @@ impl Bench {
     }
 
     async fn login(&self, user: &UserId, now: Timestamp) -> SessionId {
+        self.store.open_session(user, "hash", self.new_session(), now).await.unwrap().session
+    }
+
+    fn new_session(&self) -> NewSession {
         let expiry = T0.plus(Duration::from_hours(1));
-        let session = NewSession {
+        NewSession {
             refresh: TokenId::random(),
             refresh_expires_at: expiry,
             access_expires_at: expiry,
@@ -45,8 +49,7 @@ impl Bench {
             address: None,
             agent: String::new(),
             per_user: 10,
-        };
-        self.store.open_session(user, "hash", session, now).await.unwrap().session
+        }
     }
 
     /// Writes until nothing waits.
@@ -130,6 +133,22 @@ async fn an_instant_that_comes_late_ends_nothing_that_began_after_it() {
     let new = bench.login(&user, after(60)).await;
     bench.write(&bench.store, after(120)).await;
     assert_eq!(bench.log().await, [Revoked::Session(old)]);
+    let sessions = bench.store.sessions_of(&user, after(120), 10).await.unwrap();
+    assert_eq!(sessions.into_iter().map(|session| session.id).collect::<Vec<_>>(), [new]);
+}
+
+/// A backend's refresh token from before the instant, first used at another gateway after it.
+#[tokio::test]
+async fn an_instant_that_comes_late_ends_what_descends_from_an_older_login() {
+    let bench = Bench::new();
+    let user = bench.user().await;
+    bench.list.apply_unwritten(&Revoked::UserInstant { user: user.clone(), at: after(10) }, after(3600));
+    let new = bench.login(&user, after(60)).await;
+    let session = bench.new_session();
+    let adoption = Adoption { user: user.clone(), issued_at: Some(T0), login_at: T0, session };
+    let adopted = bench.store.adopt_session(adoption, after(61)).await.unwrap().session;
+    bench.write(&bench.store, after(120)).await;
+    assert_eq!(bench.log().await, [Revoked::Session(adopted)]);
     let sessions = bench.store.sessions_of(&user, after(120), 10).await.unwrap();
     assert_eq!(sessions.into_iter().map(|session| session.id).collect::<Vec<_>>(), [new]);
 }

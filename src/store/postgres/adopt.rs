@@ -52,7 +52,7 @@ async fn adopt(db: &Database<'_>, adoption: &Adoption, now: Timestamp) -> Result
     if !may || is_revoked(db, adoption).await? {
         return Err(OpenSessionError::AccountChanged);
     }
-    let opened = sessions::insert(db, user, new, now).await?;
+    let opened = sessions::insert(db, user, new, Some(adoption.login_at), now).await?;
     let sql = "INSERT INTO portcullis.adoptions (token, user_id, session_id, until) VALUES ($1, $2, $3, $4)";
     let until = new.refresh_expires_at.plus(Revocation::SLACK);
     db.execute(sql, &[&new.refresh, user, &opened.session, &until]).await?;

@@ -295,7 +295,7 @@ impl PasswordChange {
         let session = match session {
             None => None,
             Some(new) => {
-                let opened = sessions::insert(db, user, new, *now).await?;
+                let opened = sessions::insert(db, user, new, None, *now).await?;
                 revoked.extend(opened.revoked);
                 Some(opened.session)
             }

@@ -25,7 +25,7 @@ impl Postgres {
             Box::pin(async move {
                 match users::standing(db, user).await? {
                     Some(standing) if !standing.disabled && standing.password_hash == *expected => {
-                        Ok(insert(db, user, new, *now).await?)
+                        Ok(insert(db, user, new, None, *now).await?)
                     }
                     _ => Err(OpenSessionError::AccountChanged),
                 }
@@ -65,25 +65,27 @@ impl Postgres {
     }
 }
 
-/// Opens a session and makes room for it. The caller holds the user's row, so that the number read here is behind
+/// Opens a session and makes room for it; it counts as opened at `login_at`, where that was before. The caller holds the user's row, so that the number read here is behind
 /// every instant that has ended this user's sessions, and before every one that will.
 pub(super) async fn insert(
     db: &Database<'_>,
     user: &UserId,
     new: &NewSession,
+    login_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Opened, StoreError> {
     let revoked = make_room(db, user, new.per_user).await?;
     let id = SessionId::opened_at(log_head(db).await?);
     let now = db.now(now).await?;
+    let opened_at = login_at.unwrap_or(now).min(now);
     let sql = "INSERT INTO portcullis.sessions (id, user_id, base, former, successor_used, greatest_expiry, ends_at,
                                                 opened_at, refreshed_at, address, agent)
-               VALUES ($1, $2, $3, '', false, $4, $5, $6, $6, $7, $8)";
+               VALUES ($1, $2, $3, '', false, $4, $5, $6, $7, $8, $9)";
     let greatest_expiry = new.refresh_expires_at.max(new.access_expires_at);
     let address = new.address.map(|address| address.to_string());
     let agent = session::cut_agent(&new.agent).replace('\0', "");
-    db.execute(sql, &[&id, user, &new.refresh, &greatest_expiry, &new.ends_at, &now, &address, &agent])
-        .await?;
+    let ends = (&greatest_expiry, &new.ends_at);
+    db.execute(sql, &[&id, user, &new.refresh, ends.0, ends.1, &opened_at, &now, &address, &agent]).await?;
     Ok(Opened { session: id, revoked })
 }
 

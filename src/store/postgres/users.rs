@@ -104,7 +104,7 @@ async fn create(
     }
     // The first session of a new user makes no other go.
     let session = match session {
-        Some(session) => Some(sessions::insert(db, &id, session, now).await?.session),
+        Some(session) => Some(sessions::insert(db, &id, session, None, now).await?.session),
         None => None,
     };
     let user = User {

@@ -51,7 +51,7 @@ fn adopt(db: &Connection, adoption: &Adoption, now: Timestamp) -> Result<Opened,
     if !may || is_revoked(db, adoption)? {
         return Err(OpenSessionError::AccountChanged);
     }
-    let opened = sessions::insert(db, user, new, now)?;
+    let opened = sessions::insert(db, user, new, Some(adoption.login_at), now)?;
     let sql = "INSERT INTO adoptions (token, user_id, session_id, until) VALUES (?1, ?2, ?3, ?4)";
     let until = new.refresh_expires_at.plus(Revocation::SLACK);
     db.prepare_cached(sql)?.execute(params![new.refresh, user, opened.session, until])?;

@@ -261,7 +261,7 @@ impl PasswordChange {
         let session = match &self.session {
             None => None,
             Some(new) => {
-                let opened = sessions::insert(db, &self.user, new, now)?;
+                let opened = sessions::insert(db, &self.user, new, None, now)?;
                 revoked.extend(opened.revoked);
                 Some(opened.session)
             }

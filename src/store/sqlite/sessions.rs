@@ -20,7 +20,7 @@ impl Sqlite {
         let (user, expected) = (user.clone(), expected_hash.to_owned());
         self.write(move |db| match users::standing(db, &user)? {
             Some(standing) if !standing.disabled && standing.password_hash == expected => {
-                Ok(insert(db, &user, &new, now)?)
+                Ok(insert(db, &user, &new, None, now)?)
             }
             _ => Err(OpenSessionError::AccountChanged),
         })
@@ -47,18 +47,19 @@ impl Sqlite {
     }
 }
 
-/// Opens a session and makes room for it. The caller's transaction has seen to it that the user may have one.
+/// Opens a session and makes room for it; it counts as opened at `login_at`, where that was before. The caller's transaction has seen to it that the user may have one.
 pub(super) fn insert(
     db: &Connection,
     user: &UserId,
     new: &NewSession,
+    login_at: Option<Timestamp>,
     now: Timestamp,
 ) -> rusqlite::Result<Opened> {
     let revoked = make_room(db, user, new.per_user)?;
     let id = SessionId::opened_at(log_head(db)?);
     let sql = "INSERT INTO sessions (id, user_id, base, former, successor_used, greatest_expiry, ends_at,
                                      opened_at, refreshed_at, address, agent)
-               VALUES (?1, ?2, ?3, x'', 0, ?4, ?5, ?6, ?6, ?7, ?8)";
+               VALUES (?1, ?2, ?3, x'', 0, ?4, ?5, ?6, ?7, ?8, ?9)";
     let greatest_expiry = new.refresh_expires_at.max(new.access_expires_at);
     let address = new.address.map(|address| address.to_string());
     let agent = session::cut_agent(&new.agent);
@@ -68,6 +69,7 @@ pub(super) fn insert(
         new.refresh,
         greatest_expiry,
         new.ends_at,
+        login_at.unwrap_or(now).min(now),
         now,
         address,
         agent

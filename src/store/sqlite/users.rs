@@ -111,7 +111,7 @@ fn create(
     }
     // The first session of a new user makes no other go.
     let session = match session {
-        Some(session) => Some(sessions::insert(db, &id, session, now)?.session),
+        Some(session) => Some(sessions::insert(db, &id, session, None, now)?.session),
         None => None,
     };
     let user = User {

@@ -2,7 +2,7 @@ use super::*;
 
 fn adoption(user: &UserId, token: TokenId, issued_at: Option<Timestamp>) -> Adoption {
     let session = NewSession { refresh: token, ..new_session(T0) };
-    Adoption { user: user.clone(), issued_at, session }
+    Adoption { user: user.clone(), issued_at, login_at: issued_at.unwrap_or(T0), session }
 }
 
 #[tokio::test]
@@ -10,9 +10,12 @@ async fn a_token_without_session_opens_one_once() {
     let bench = Bench::new();
     let ada = bench.user("ada").await;
     let token = TokenId::random();
-    let adopt = || bench.store.adopt_session(adoption(&ada, token, Some(T0)), T0);
+    // A minute after the login elsewhere.
+    let adopt = || bench.store.adopt_session(adoption(&ada, token, Some(T0)), seconds(60));
     let session = adopt().await.unwrap().session;
     assert_eq!(adopt().await.unwrap().session, session);
+    let opened_at = |sessions: Vec<Session>| sessions[0].opened_at;
+    assert_eq!(opened_at(bench.store.sessions_of(&ada, T0, 10).await.unwrap()), T0);
     let first = bench.refresh(&ada, session, token, seconds(1)).await.unwrap();
     bench.refresh(&ada, session, first.refresh.id, seconds(2)).await.unwrap();
     // The token that opened the session is one of its tokens, and no key to a second one.

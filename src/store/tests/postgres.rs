@@ -483,7 +483,7 @@ async fn a_token_that_is_revoked_while_it_opens_a_session_leaves_none() {
     for _ in 0..30 {
         let token = TokenId::random();
         let session = NewSession { refresh: token, ..new_session(T0) };
-        let adoption = Adoption { user: ada.clone(), issued_at: Some(T0), session };
+        let adoption = Adoption { user: ada.clone(), issued_at: Some(T0), login_at: T0, session };
         let twice = elsewhere.adopt_session(adoption.clone(), T0);
         let (first, second, revoked) = tokio::join!(
             bench.store.adopt_session(adoption, T0),
