@@ -10,7 +10,7 @@ use portcullis::store::Durability;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::{Process, TestGateway, credentials, registration};
+use crate::harness::{Process, TestGateway, credentials, eventually, registration};
 
 const ECHO: &str = r#"
 [auth]
@@ -63,6 +63,60 @@ fn an_acknowledged_refresh_survives_a_kill() {
         gateway = Process::start(folder.path(), ECHO);
     }
     gateway.post("/api/auth/token/refresh/", &json!({"refresh": pair.member("refresh")})).expect(200);
+}
+
+/// An old copy of the database takes the place of the one in use, while the gateway is stopped.
+#[test]
+fn a_restored_backup_lets_nothing_live_that_is_logged_out_after_it() {
+    let folder = TempDir::new().unwrap();
+    let (store, backup) = (folder.path().join("data/portcullis.db"), folder.path().join("backup.db"));
+    let stop = |gateway: Process| {
+        gateway.signal("-TERM");
+        assert_eq!(gateway.wait().0, 0);
+    };
+    let gateway = Process::start(folder.path(), ECHO);
+    for name in ["ada", "bob"] {
+        gateway.post("/api/auth/register/", &registration(name)).expect(201);
+    }
+    stop(gateway);
+    fs::copy(&store, &backup).unwrap();
+
+    let gateway = Process::start(folder.path(), ECHO);
+    // So that what is lost has higher numbers than the backup.
+    for _ in 0..5 {
+        let session = gateway.post("/api/auth/login/", &credentials("bob")).expect(200);
+        gateway.post_as("/api/auth/logout/", &session.member("access"), &json!({})).expect(200);
+    }
+    let lost = ["ada", "bob"].map(|name| {
+        let session = gateway.post("/api/auth/login/", &credentials(name)).expect(200);
+        session.member("access")
+    });
+    stop(gateway);
+    fs::copy(&backup, &store).unwrap();
+
+    let gateway = Process::start(folder.path(), ECHO);
+    for token in &lost {
+        gateway.get_as("/x", token).expect(200);
+    }
+    let session = gateway.post("/api/auth/login/", &credentials("ada")).expect(200);
+    gateway.post_as("/api/auth/logout/all/", &session.member("access"), &json!({})).expect(200);
+    for verb in ["disable", "enable"] {
+        let config = folder.path().join("gateway.toml");
+        let (code, _, error) =
+            Process::command(folder.path(), &["user", verb, "bob", "--config", config.to_str().unwrap()], "");
+        assert_eq!(code, 0, "{error}");
+    }
+    // The command's word may take a second.
+    gateway.get_as("/x", &lost[0]).expect(401);
+    eventually("the command counts", || gateway.get_as("/x", &lost[1]).status == 401);
+    for name in ["ada", "bob"] {
+        eventually("a login", || gateway.post("/api/auth/login/", &credentials(name)).status == 200);
+        let session = gateway.post("/api/auth/login/", &credentials(name)).expect(200);
+        gateway.get_as("/x", &session.member("access")).expect(200);
+    }
+    for token in &lost {
+        gateway.get_as("/x", token).expect(401);
+    }
 }
 
 /// A 200 leaves after the commit has reached the disk.

@@ -20,3 +20,14 @@ pub use process::Process;
 pub use scripted::{Ending, Scripted, Wire};
 pub use tokens::{claims, sign, sign_text};
 pub use upstream::{Recorded, Upstream, ok};
+
+/// Asks until it is so. How long that takes is no test's to judge: machines are slow at times, and what never happens
+/// does not happen in this time either.
+#[track_caller]
+pub fn eventually(what: &str, happens: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !happens() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "it never happens: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
