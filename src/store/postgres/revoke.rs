@@ -245,23 +245,23 @@ async fn unblock(db: &Database<'_>, user: &UserId, now: Timestamp) -> Result<Vec
     if users::lock(db, user).await?.is_some_and(|standing| standing.deleted) {
         return Ok(Vec::new());
     }
-    let sql = "UPDATE portcullis.users SET disabled = false WHERE id = $1 AND disabled";
-    let enabled = db.execute(sql, &[user]).await? == 1;
+    db.execute("UPDATE portcullis.users SET disabled = false WHERE id = $1", &[user]).await?;
     lock_log(db).await?;
     // Users of other issuers have no row, but may have a word in the log.
-    if forget(db, user, Kind::UserBlocked).await? || enabled {
-        let until = db.now(now).await?.plus(UNBLOCKED_KEPT);
-        return Ok(vec![append(db, Revoked::UserUnblocked(user.clone()), until).await?]);
-    }
-    Ok(Vec::new())
+    forget(db, user, Kind::UserBlocked).await?;
+    forget(db, user, Kind::UserUnblocked).await?;
+    // Also where nothing says that they are blocked: gateways may believe a word that a failover has lost.
+    let until = db.now(now).await?.plus(UNBLOCKED_KEPT);
+    Ok(vec![append(db, Revoked::UserUnblocked(user.clone()), until).await?])
 }
 
 /// Removes the log's last word on whether the user is blocked, where it is `kind`, since a later word follows.
 ///
 /// Whoever follows the log hears the later word alone, which is enough, and the log does not grow.
-async fn forget(db: &Database<'_>, user: &UserId, kind: Kind) -> Result<bool, StoreError> {
+async fn forget(db: &Database<'_>, user: &UserId, kind: Kind) -> Result<(), StoreError> {
     let sql = "DELETE FROM portcullis.revocations WHERE user_id = $1 AND kind = $2";
-    Ok(db.execute(sql, &[user, &(kind as i32)]).await? > 0)
+    db.execute(sql, &[user, &(kind as i32)]).await?;
+    Ok(())
 }
 
 struct PasswordChange {

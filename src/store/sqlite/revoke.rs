@@ -94,13 +94,12 @@ impl Sqlite {
             if is_deleted(db, &user)? {
                 return Ok(Vec::new());
             }
-            let sql = "UPDATE users SET disabled = 0 WHERE id = ?1 AND disabled = 1";
-            let enabled = db.prepare_cached(sql)?.execute([&user])? == 1;
+            db.prepare_cached("UPDATE users SET disabled = 0 WHERE id = ?1")?.execute([&user])?;
             // Users of other issuers have no row, but may have a word in the log.
-            if forget(db, &user, USER_BLOCKED)? || enabled {
-                return Ok(vec![append(db, Revoked::UserUnblocked(user), now.plus(UNBLOCKED_KEPT))?]);
-            }
-            Ok(Vec::new())
+            forget(db, &user, USER_BLOCKED)?;
+            forget(db, &user, USER_UNBLOCKED)?;
+            // Also where nothing says that they are blocked: gateways may believe a word that a failover has lost.
+            Ok(vec![append(db, Revoked::UserUnblocked(user), now.plus(UNBLOCKED_KEPT))?])
         })
         .await
     }
@@ -226,9 +225,10 @@ fn is_deleted(db: &Connection, user: &UserId) -> rusqlite::Result<bool> {
 /// Removes the log's last word on whether the user is blocked, where it is `kind`, since a later word follows.
 ///
 /// Whoever follows the log hears the later word alone, which is enough, and the log does not grow.
-fn forget(db: &Connection, user: &UserId, kind: i64) -> rusqlite::Result<bool> {
+fn forget(db: &Connection, user: &UserId, kind: i64) -> rusqlite::Result<()> {
     let sql = "DELETE FROM revocations WHERE user_id = ?1 AND kind = ?2";
-    Ok(db.prepare_cached(sql)?.execute(params![user, kind])? > 0)
+    db.prepare_cached(sql)?.execute(params![user, kind])?;
+    Ok(())
 }
 
 struct PasswordChange {

@@ -111,7 +111,10 @@ async fn a_user_is_blocked_and_unblocked_and_the_log_keeps_the_last_word() {
     let unblocked = bench.store.unblock_user(&ada, T0).await.unwrap();
     assert_eq!(what(&unblocked), [Revoked::UserUnblocked(ada.clone())]);
     assert!(!bench.store.user(&ada).await.unwrap().unwrap().disabled);
-    assert_eq!(bench.store.unblock_user(&ada, T0).await.unwrap(), []);
+    // A gateway that believes otherwise, by a word that the log has lost since, is told again.
+    let again = bench.store.unblock_user(&ada, T0).await.unwrap();
+    assert!(again[0].sequence > unblocked[0].sequence);
+    assert_eq!(bench.log().await.last(), again.last());
     assert_eq!(what(&bench.log().await), [instant, Revoked::UserUnblocked(ada.clone())]);
     assert_eq!(bench.refresh(&ada, session, token, T0).await, Err(RefreshError::UnknownSession));
 }
@@ -120,7 +123,6 @@ async fn a_user_is_blocked_and_unblocked_and_the_log_keeps_the_last_word() {
 async fn a_foreign_user_can_be_blocked_and_unblocked_too() {
     let bench = Bench::new();
     let foreign: UserId = "idp:eve".parse().unwrap();
-    assert_eq!(bench.store.unblock_user(&foreign, T0).await.unwrap(), []);
     bench.store.block_user(&foreign, T0, T0).await.unwrap();
     let unblocked = bench.store.unblock_user(&foreign, T0).await.unwrap();
     assert_eq!(what(&unblocked), [Revoked::UserUnblocked(foreign)]);
