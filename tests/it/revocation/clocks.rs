@@ -5,8 +5,7 @@ use std::time::Duration;
 use portcullis::clock::Clock;
 use serde_json::{Value, json};
 
-use super::eventually;
-use crate::harness::{Answer, NOW, TestGateway, bearer, credentials, sign};
+use crate::harness::{Answer, NOW, TestGateway, bearer, credentials, eventually, sign};
 
 const ECHO: &str = "[tokens]\nleeway = \"10s\"\n[auth]\nregistration = true\n[[route]]\npath = \"/*\"\nupstream = \"echo\"\n";
 

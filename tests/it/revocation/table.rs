@@ -4,8 +4,7 @@ use serde_json::json;
 
 use portcullis::clock::Clock;
 
-use super::eventually;
-use crate::harness::{Answer, Process, TestGateway, bearer, claims, credentials, sign};
+use crate::harness::{Answer, Process, TestGateway, bearer, claims, credentials, eventually, sign};
 
 /// A gateway that commands work beside, and nothing that could end a token but what is tried.
 const CONFIG: &str = r#"
