@@ -1,3 +1,5 @@
+//! Why the gateway does not start, or ended early, in one sentence an operator can act on.
+
 use std::{io, net::SocketAddr};
 
 use crate::{

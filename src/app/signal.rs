@@ -1,3 +1,7 @@
+//! The signals of the process: SIGTERM and SIGINT drain, the second of them ends at once, SIGXFSZ kills nobody.
+//!
+//! Never here: how a drain goes (`start`, `server`).
+
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};

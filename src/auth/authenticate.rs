@@ -1,3 +1,9 @@
+//! The check on the hot path: from a request's headers to a [`Principal`], or to why there is none.
+//!
+//! All memory and no wait. Whatever is still open is asked about again here ([`Authenticator::recheck`]), so that
+//! an answer lasts exactly as long as a new request would pass.
+//! Never here: which route wants a token, and what its rule asks (`gateway`).
+
 use std::sync::Arc;
 
 use http::{HeaderMap, header::AUTHORIZATION};

@@ -1,3 +1,7 @@
+//! Sessions that operators open for somebody, without a password.
+//!
+//! No client's request leads here.
+
 use std::{net::Ipv4Addr, time::Duration};
 
 use super::{

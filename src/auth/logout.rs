@@ -1,3 +1,8 @@
+//! Logging out, of one session or of all: committed first, then in force here, then answered.
+//!
+//! What the store cannot keep is in force here all the same, and answered as the failure it is.
+//! Never here: how other gateways hear of it (`revocation`).
+
 use super::{
     TokenRefusal,
     operation::{Outcome, Rejection},

@@ -1,3 +1,7 @@
+//! The operations in no one's wire format: what may be asked, what comes of it, and why it is refused.
+//!
+//! Never here: JSON, statuses, and words for clients (`dialect`).
+
 use std::{net::IpAddr, time::Duration};
 
 use super::authenticate::TokenRefusal;

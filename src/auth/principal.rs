@@ -1,3 +1,5 @@
+//! The proof that somebody's token has passed every check: a value that only this room can make.
+
 use super::Place;
 use crate::{
     id::{TokenId, UserId},

@@ -1,3 +1,8 @@
+//! A refresh token for its successor.
+//!
+//! Never here: which token is whose successor and what is theft: that is one atomic step of the store (`store`,
+//! `refresh_rule`).
+
 use super::{
     operation::{Caller, Outcome, Rejection},
     service::Inner,

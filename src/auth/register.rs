@@ -1,3 +1,7 @@
+//! Opening an account: its names and its password are judged together, so that all faults come in one answer.
+//!
+//! Never here: which names are allowed (`name`), and whether one is taken, which only the store's commit can tell.
+
 use std::collections::BTreeMap;
 
 use super::{

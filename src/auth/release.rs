@@ -1,3 +1,5 @@
+//! When a failed login is answered: its work must not be read off a clock.
+
 use std::time::Duration;
 
 use crate::clock::Stopwatch;

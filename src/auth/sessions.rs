@@ -1,3 +1,5 @@
+//! A user's own sessions: listed, and ended one by one.
+
 use super::{
     operation::{Outcome, Rejection},
     service::Inner,

@@ -1,3 +1,7 @@
+//! What an operator decides about accounts and attempts.
+//!
+//! Never here: passwords (`password`), tokens' lifetimes (`token`), paths and origins (`route`).
+
 use std::{num::NonZeroU32, time::Duration};
 
 /// Accounts and attempts (`[auth]`).

@@ -1,3 +1,7 @@
+//! How whoever carries an answer learns that it must break off, where its body is never asked for more.
+//!
+//! Never here: why an answer is cut (`gateway`), what becomes of its connection (`server`).
+
 use std::{cell::Cell, rc::Rc};
 
 /// An answer that may have to break off before its end.

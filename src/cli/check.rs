@@ -1,3 +1,7 @@
+//! `portcullis check`: every fault and warning in one go, or the configuration in force.
+//!
+//! Never here: anything that is made. A start makes what is missing, a check must not.
+
 use std::path::Path;
 
 use clap::Args;

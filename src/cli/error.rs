@@ -1,3 +1,5 @@
+//! Why a command failed, in one sentence, and the exit code that goes with it.
+
 use std::{io, path::PathBuf, time::Duration};
 
 use crate::{

@@ -1,3 +1,5 @@
+//! New passwords for the commands that set one.
+
 use super::{error::CliError, source};
 use crate::secret::{ExposeSecret, SecretText};
 

@@ -1,3 +1,5 @@
+//! `portcullis run`: the configuration, then the application, until a signal ends it.
+
 use std::{
     io::{self, IsTerminal},
     path::Path,

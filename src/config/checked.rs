@@ -1,3 +1,7 @@
+//! A configuration that was read without a fault: commands take from it what they need, `run` makes the rest.
+//!
+//! The one place from which anything is made: a development certificate and secret, by [`Checked::prepare`].
+
 use std::{io, path::PathBuf};
 
 use super::{

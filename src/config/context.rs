@@ -1,3 +1,7 @@
+//! What reading a file carries along: its faults, its warnings, what was read, and what is outside of it.
+//!
+//! The environment and the time are values here, so that tests have their own.
+
 use std::{ffi::OsString, ops::Range, path::Path};
 
 use super::{finding::Finding, record::Record};

@@ -1,3 +1,7 @@
+//! Everything that `gateway.toml` says, before what only `run` may make.
+//!
+//! Never here: keys and checks (`sections`); by now everything has been read.
+
 use std::{net::SocketAddr, sync::Arc};
 
 use rustls::RootCertStore;

@@ -1,3 +1,7 @@
+//! Files that the configuration names: bounded, and nothing but regular files.
+//!
+//! Never here: which key named them, and what is in them.
+
 use std::{
     fs::File,
     io::{self, Read},

@@ -1,3 +1,7 @@
+//! Faults and warnings: kept by position, shown with their line and a caret.
+//!
+//! Never here: which lines hold secrets (`redaction`, `source`).
+
 use std::{fmt, ops::Range, sync::Arc};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};

@@ -1,3 +1,5 @@
+//! What somebody meant who misspelled a name, as far as a guess is better than a list.
+
 /// The name of `names` that somebody who wrote `written` most likely meant.
 pub(super) fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     names

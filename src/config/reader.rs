@@ -1,3 +1,9 @@
+//! One table of the file, read by whoever knows its keys: [`Section`].
+//!
+//! A key that nobody asked for is unknown, and what was asked for is on record: neither can be forgotten, since
+//! both are noted where the key is read.
+//! Never here: names of keys, defaults, what a value means (`sections`, `value`).
+
 use std::{fmt::Display, ops::Range};
 
 use toml::{

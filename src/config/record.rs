@@ -1,3 +1,7 @@
+//! What was read and what was filled in, for `check --print`.
+//!
+//! Never here: values of secrets; they are masked before they come.
+
 use std::fmt::Write;
 
 use super::value::key_text;

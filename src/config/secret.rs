@@ -1,3 +1,7 @@
+//! Secrets: `{ file = … }`, `{ env = … }`, and `{ inline = … }`, which is warned about.
+//!
+//! Never here: a secret's value in any text, the message of a fault included.
+
 use std::os::unix::ffi::OsStringExt;
 
 use toml::{Spanned, de::DeValue};

@@ -1,3 +1,7 @@
+//! What reading ends in: each room's settings, whole.
+//!
+//! Never here: TOML, defaults, anything that could still be at fault.
+
 use std::{net::SocketAddr, time::Duration};
 
 use crate::{auth, net::Networks, password, proxy, revocation, route, server, store, telemetry, token};

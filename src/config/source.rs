@@ -1,3 +1,5 @@
+//! The text of the file, and what of it may be shown: lines with secrets never.
+
 use std::{ops::Range, sync::Arc};
 
 /// The text of a configuration file, and which of its bytes nobody may see.

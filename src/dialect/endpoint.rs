@@ -1,3 +1,7 @@
+//! The auth endpoints: their paths, methods and parameter.
+//!
+//! Never here: what a request to one holds (`native`, `fields`).
+
 use http::Method;
 
 /// The native auth endpoints, below `[auth] prefix`.

@@ -1,3 +1,7 @@
+//! The body of every answer, ours and upstreams': counted as it goes, cut with its token.
+//!
+//! Never here: when an answer is cut (`open_answers`).
+
 use std::{
     pin::Pin,
     task::{Context, Poll},

@@ -1,3 +1,5 @@
+//! What `server` tells of a connection to whoever answers its requests.
+
 use std::net::IpAddr;
 
 /// What the connection that a request came on says of it.

@@ -1,3 +1,9 @@
+//! A request on its way through a route, and its answer on the way back.
+//!
+//! The head that is sent is made by `proxy`, and so is the tunnel; here stands what both are about: which route, whose
+//! token, which trail. What was opened by a token ends with it, whether it waits, answers or is a tunnel by then.
+//! Never here: whether the request may pass (`judge`), what an upstream is sent (`proxy`).
+
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
@@ -6,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, Uri, request::Parts, uri::PathAndQuery};
+use http::{HeaderValue, Response, Uri, request::Parts, response, uri::PathAndQuery};
 use hyper::body::Incoming;
 
 use super::{
@@ -24,7 +30,7 @@ use crate::{
     interim::Interim,
     metrics::{Cut, Metrics},
     proxy::{ForwardContext, Forwarded, Framing, ProxyError, RequestBody, Tunnel, UpstreamBody},
-    route::{Access, Destination, Prefix},
+    route::{Access, Destination, Prefix, Route},
 };
 
 impl Worker {
@@ -43,39 +49,24 @@ impl Worker {
             return own(answer::failed(), trail);
         };
         let body = RequestBody::new(incoming, self.snapshot.bodies.request_idle);
+        let is_upload = body.framing() != Framing::Absent;
         trail.upload = Some(body.bytes());
         trail.open = principal.map(|principal| {
             let end = self.snapshot.authenticator.end(&principal);
             self.open.open(principal, end)
         });
-        let is_upload = body.framing() != Framing::Absent;
-        // The head moves on, and the host with it.
-        let host = host(&head).unwrap_or_default().to_owned();
+        let said = Said::of(&head, &trail);
         if let Some(prefix) = &route.strip_prefix {
             match without(prefix, &head.uri) {
                 Some(uri) => head.uri = uri,
                 None => return own(answer::failed(), trail),
             }
         }
-        let request_id = trail.request_id.clone();
-        let provenance = trail.provenance;
-        let forwarded_host = provenance.forwarded_host(&head.headers);
+        if let Destination::Upstream(index) = route.destination {
+            trail.upstream = Some(index);
+        }
         let open = trail.open.as_ref();
-        let principal = open.and_then(OpenAnswer::principal);
-        let context = ForwardContext {
-            principal,
-            client: provenance.client,
-            peer: provenance.downstream.peer,
-            believed: provenance.believed,
-            scheme: provenance.scheme(&head.headers),
-            host: &host,
-            forwarded_host: forwarded_host.as_ref(),
-            request_id: &request_id,
-            takes_tokens: route.access != Access::Public,
-            strip_credentials: principal.is_some() && !route.forward_token,
-            interim: interim.as_ref(),
-            method_override: self.snapshot.routes.methods_decide(index),
-        };
+        let context = self.context(index, route, &said, &trail, interim.as_ref());
         let asked = Stopwatch::start();
         let forwarded = match route.destination {
             Destination::Echo => {
@@ -83,58 +74,104 @@ impl Worker {
                 unless_cut(open, answer.as_mut()).await.map(|answer| answer.map(Answer::Own))
             }
             Destination::Upstream(index) => {
-                trail.upstream = Some(index);
                 let answer = pin!(self.forwarder.forward(index, head, body, context));
-                let answer = unless_cut(open, answer).await.map(|answer| answer.map(Answer::from));
-                trail.upstream_duration = Some(asked.elapsed());
-                answer
+                unless_cut(open, answer).await.map(|answer| answer.map(Answer::from))
             }
         };
+        trail.upstream_duration = trail.upstream.map(|_| asked.elapsed());
         // The head is the upstream's by now, but for what the log tells of it.
         let target = trail.uri.path().len() + trail.uri.query().map_or(0, str::len);
         if let Some(held) = &mut trail.held {
             held.at_most(target);
         }
-        let forwarded = match forwarded {
-            Ok(forwarded) => forwarded,
-            Err(cut) => return cut_off(cut, is_upload, trail),
-        };
         match forwarded {
-            Ok(Answer::Own(answer)) => own(answer, trail),
-            Ok(Answer::Upstream(answer)) => {
-                let (mut parts, body) = answer.into_parts();
-                if let Some(cors) = &trail.cors {
-                    cors.replace(&mut parts.headers);
-                }
-                trail.status = parts.status.as_u16();
-                Response::from_parts(parts, ResponseBody::upstream(body, trail))
-            }
-            Ok(Answer::Tunnel(answer, tunnel)) => {
-                let (mut parts, ()) = answer.into_parts();
-                if let Some(cors) = &trail.cors {
-                    cors.replace(&mut parts.headers);
-                }
-                trail.status = parts.status.as_u16();
-                tokio::task::spawn_local(carry(tunnel, trail));
-                Response::from_parts(parts, ResponseBody::empty())
-            }
-            Err(error) => {
-                let request = trail.request_id.to_str().unwrap_or_default();
-                if let ProxyError::RequestBody(_) | ProxyError::MethodRefused = error {
-                    // The client's doing, and its to repeat: the access log tells of it.
-                    tracing::debug!(request.id = request, route.id = route.name, %error, "A request broke off");
-                } else {
-                    tracing::warn!(
-                        request.id = request,
-                        route.id = route.name,
-                        %error,
-                        "A request could not be forwarded"
-                    );
-                }
-                own(answer::not_forwarded(&error), trail)
-            }
+            Ok(Ok(answer)) => pass_on(answer, trail),
+            Ok(Err(error)) => not_forwarded(&error, &route.name, trail),
+            Err(cut) => cut_off(cut, is_upload, trail),
         }
     }
+
+    /// What the upstream is told, and kept from, beside what the head says.
+    fn context<'a>(
+        &self,
+        index: usize,
+        route: &Route,
+        said: &'a Said,
+        trail: &'a Trail,
+        interim: Option<&'a Interim>,
+    ) -> ForwardContext<'a> {
+        let principal = trail.open.as_ref().and_then(OpenAnswer::principal);
+        ForwardContext {
+            principal,
+            client: trail.provenance.client,
+            peer: trail.provenance.downstream.peer,
+            believed: trail.provenance.believed,
+            scheme: said.scheme,
+            host: &said.host,
+            forwarded_host: said.forwarded_host.as_ref(),
+            request_id: &trail.request_id,
+            takes_tokens: route.access != Access::Public,
+            strip_credentials: principal.is_some() && !route.forward_token,
+            interim,
+            method_override: self.snapshot.routes.methods_decide(index),
+        }
+    }
+}
+
+/// What a head says of its request's way, kept when the head moves on.
+struct Said {
+    host: String,
+    forwarded_host: Option<HeaderValue>,
+    scheme: &'static str,
+}
+
+impl Said {
+    fn of(head: &Parts, trail: &Trail) -> Self {
+        Self {
+            host: host(head).unwrap_or_default().to_owned(),
+            forwarded_host: trail.provenance.forwarded_host(&head.headers),
+            scheme: trail.provenance.scheme(&head.headers),
+        }
+    }
+}
+
+/// Streams an answer back.
+fn pass_on(answer: Answer, mut trail: Box<Trail>) -> Response<ResponseBody> {
+    match answer {
+        Answer::Own(answer) => own(answer, trail),
+        Answer::Upstream(answer) => {
+            let (head, body) = answer.into_parts();
+            let head = begin(head, &mut trail);
+            Response::from_parts(head, ResponseBody::upstream(body, trail))
+        }
+        Answer::Tunnel(answer, tunnel) => {
+            let (head, ()) = answer.into_parts();
+            let head = begin(head, &mut trail);
+            tokio::task::spawn_local(carry(tunnel, trail));
+            Response::from_parts(head, ResponseBody::empty())
+        }
+    }
+}
+
+/// The head of an upstream's answer as the client gets it.
+fn begin(mut head: response::Parts, trail: &mut Trail) -> response::Parts {
+    if let Some(cors) = &trail.cors {
+        cors.replace(&mut head.headers);
+    }
+    trail.status = head.status.as_u16();
+    head
+}
+
+/// There is no answer: the client is told so, and, unless it is the client's doing, the operator.
+fn not_forwarded(error: &ProxyError, route: &str, trail: Box<Trail>) -> Response<ResponseBody> {
+    let request = trail.request_id.to_str().unwrap_or_default();
+    if let ProxyError::RequestBody(_) | ProxyError::MethodRefused = error {
+        // The client's to repeat: the access log tells of it.
+        tracing::debug!(request.id = request, route.id = route, %error, "A request broke off");
+    } else {
+        tracing::warn!(request.id = request, route.id = route, %error, "A request could not be forwarded");
+    }
+    own(answer::not_forwarded(error), trail)
 }
 
 /// Waits for `answer` for as long as the token is good that it was opened by.

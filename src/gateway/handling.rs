@@ -1,3 +1,5 @@
+//! One request's future, small where that is most of them: the road to an upstream takes no allocation for it.
+
 use std::{
     convert::Infallible,
     future::Future,

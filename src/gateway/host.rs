@@ -1,3 +1,5 @@
+//! The one host of a request. Routes, upstreams and the log must not each find their own.
+
 use http::{HeaderValue, Version, header::HOST, request::Parts};
 
 /// The host that a request names, as it was sent: the one on which routes are chosen and which upstreams are told.

@@ -93,27 +93,8 @@ pub fn judge<'s>(
     revocations: Freshness,
 ) -> Verdict<'s> {
     let refuse = |refusal, route| Verdict::Refuse { refusal, route, principal: None };
-    if head.headers.len() > snapshot.header_count {
-        return refuse(Refusal::TooManyHeaders, None);
-    }
-    // The one asks for a tunnel past every rule, the other would show a client what only the upstream may see.
-    if head.method == Method::CONNECT || head.method == Method::TRACE {
-        return refuse(Refusal::MethodNotAllowed(HeaderValue::from_static(FORWARDED_METHODS)), None);
-    }
-    // The one character that `http` takes in a name and HTTP does not (RFC 9110, section 5.6.2); the parser of
-    // HTTP/1.1 knows better.
-    if head.version == Version::HTTP_2 && head.headers.keys().any(|name| name.as_str().contains('"')) {
-        return refuse(Refusal::HeaderMalformed, None);
-    }
-    if has_unknown_coding(head) {
-        return refuse(Refusal::TransferCodingUnknown, None);
-    }
-    // A target in another scheme is no resource of ours (RFC 9110, section 4.2), and `://` is not even one.
-    if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
-        return refuse(Refusal::TargetMalformed, None);
-    }
-    if expects_the_unknown(head) {
-        return refuse(Refusal::ExpectationUnknown, None);
+    if let Some(refusal) = flaw(snapshot, head) {
+        return refuse(refusal, None);
     }
     let Some(host) = host(head) else { return refuse(Refusal::HostMissing, None) };
 
@@ -162,6 +143,33 @@ pub fn judge<'s>(
     } else {
         Verdict::Refuse { refusal: Refusal::RequirementUnmet, route: Some(index), principal: Some(principal) }
     }
+}
+
+/// What no request may have, wherever it goes.
+fn flaw(snapshot: &Snapshot, head: &Parts) -> Option<Refusal> {
+    if head.headers.len() > snapshot.header_count {
+        return Some(Refusal::TooManyHeaders);
+    }
+    // The one asks for a tunnel past every rule, the other would show a client what only the upstream may see.
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
+        return Some(Refusal::MethodNotAllowed(HeaderValue::from_static(FORWARDED_METHODS)));
+    }
+    // The one character that `http` takes in a name and HTTP does not (RFC 9110, section 5.6.2); the parser of
+    // HTTP/1.1 knows better.
+    if head.version == Version::HTTP_2 && head.headers.keys().any(|name| name.as_str().contains('"')) {
+        return Some(Refusal::HeaderMalformed);
+    }
+    if has_unknown_coding(head) {
+        return Some(Refusal::TransferCodingUnknown);
+    }
+    // A target in another scheme is no resource of ours (RFC 9110, section 4.2), and `://` is not even one.
+    if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Some(Refusal::TargetMalformed);
+    }
+    if expects_the_unknown(head) {
+        return Some(Refusal::ExpectationUnknown);
+    }
+    None
 }
 
 /// Anything but `chunked`, once.

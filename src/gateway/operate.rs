@@ -1,3 +1,7 @@
+//! A request to an auth endpoint: read within its bounds, run on the control plane, answered.
+//!
+//! Never here: what the operation does (`auth`), its words (`dialect`).
+
 use bytes::Bytes;
 use http::{
     HeaderValue, Response,

@@ -1,3 +1,7 @@
+//! Where a request comes from, and whose word on that is believed: trusted proxies', as far as they go.
+//!
+//! Never here: PROXY headers (`server`), what upstreams are told of it (`proxy`).
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};

@@ -1,3 +1,5 @@
+//! `X-Request-Id`: the client's where it can do no harm, else one of ours.
+
 use std::{cell::Cell, fmt::Write as _};
 
 use http::HeaderValue;

@@ -1,3 +1,5 @@
+//! All that is configured and that a request is judged by: one value, and nobody changes it.
+
 use std::time::Duration;
 
 use super::redirect::Redirection;

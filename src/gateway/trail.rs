@@ -1,3 +1,6 @@
+//! What is counted and logged of a request. It is dropped when the answer has ended, however that was: so it tells
+//! of every one.
+
 use std::{rc::Rc, time::Duration};
 
 use http::{HeaderValue, Method, StatusCode, Uri};

@@ -1,3 +1,5 @@
+//! Numbers: counters, gauges, histograms, and those of one worker's requests.
+
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,

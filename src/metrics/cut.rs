@@ -1,3 +1,5 @@
+//! Answers cut, by cause.
+
 use super::Counter;
 
 /// Why an answer was cut before its end.

@@ -1,3 +1,5 @@
+//! Failed TLS handshakes, by reason: a few of ours for the many of the library's, so that labels are bounded.
+
 use super::Counter;
 
 /// Why a TLS handshake failed.

@@ -1,3 +1,5 @@
+//! Throttled attempts, by limit.
+
 use super::Counter;
 
 /// The limits of `[auth.throttle]`, and one that stands firm.

@@ -1,3 +1,5 @@
+//! Connections, by listener.
+
 use super::Gauge;
 
 /// The public listeners.

@@ -1,3 +1,5 @@
+//! Counts that live elsewhere, and are asked for when somebody looks.
+
 use std::{fmt, sync::OnceLock};
 
 /// A count that somebody else keeps, read when somebody looks; zero until it is known where.

@@ -1,3 +1,6 @@
+//! What is counted of upstreams' servers. Requests in flight change with each request, so every worker has a cell
+//! for them.
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Counter, Gauge};

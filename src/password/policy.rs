@@ -1,3 +1,8 @@
+//! What a new password must be: long enough, not too long, not one of the commonest. Taken exactly as given
+//! otherwise.
+//!
+//! Never here: passwords that exist already; whatever they are, they go on opening their account.
+
 use super::settings::Settings;
 
 /// Why a new password is refused.

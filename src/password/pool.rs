@@ -1,3 +1,7 @@
+//! The threads that hash passwords, and the bounded queue before them.
+//!
+//! Never here: what a hash looks like (`argon`), who asks, and how often they may (`auth`).
+
 use std::{
     num::NonZeroUsize,
     sync::{

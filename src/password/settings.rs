@@ -1,3 +1,5 @@
+//! What an operator decides about new passwords.
+
 /// What a new password must be, and how much hashing may wait.
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -1,3 +1,7 @@
+//! Upstreams, their servers, and what these are told, as configured.
+//!
+//! Never here: what is found out about a server while running (`standing`, `health`).
+
 use std::{fmt, path::PathBuf, time::Duration};
 
 use http::{HeaderName, uri::PathAndQuery};

@@ -1,3 +1,8 @@
+//! Names with an end, many of them: tokens and sessions, looked up at each protected request.
+//!
+//! Made for ten million: exact, fewer than fifty bytes each, swept shard by shard.
+//! Never here: what a name stands for.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::{DashMap, Entry};

@@ -1,3 +1,8 @@
+//! How the list follows the store's log, and the store learns what it has missed: every process by itself, in a
+//! thread of its own.
+//!
+//! Never here: what an entry refuses (`list`), SQL (`store`).
+
 use std::{pin::pin, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval, sleep};

@@ -1,3 +1,7 @@
+//! How old this process's knowledge of the log is, and whether that is too old.
+//!
+//! Never here: what follows from it (`gateway`, `auth`, `readiness`).
+
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,

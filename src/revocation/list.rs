@@ -1,3 +1,7 @@
+//! The list itself: asked at each protected request, changed one entry at a time, swept.
+//!
+//! Never here: where entries come from (`auth`, `feed`).
+
 use std::{
     sync::{
         Arc,

@@ -1,3 +1,5 @@
+//! What an operator decides about revocations.
+
 use std::time::Duration;
 
 /// How revocations are followed (`[store]`).

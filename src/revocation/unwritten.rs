@@ -1,3 +1,7 @@
+//! Revocations in force here that the store could not keep: in memory, and written as soon as it can be.
+//!
+//! Never here: what is in force (`list`). Lost with the process, as whoever asked was told by a 503.
+
 use std::{
     collections::VecDeque,
     sync::{Mutex, PoisonError},

@@ -1,3 +1,9 @@
+//! What is refused of a user as a whole: everything, or what is older than an instant.
+//!
+//! What is older is told by the log's order where a session says when it began in it, since clocks of gateways are
+//! seconds apart; by time only where there is no session.
+//! Never here: single tokens and sessions (`expiring`).
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;

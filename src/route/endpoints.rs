@@ -1,3 +1,7 @@
+//! Where the auth endpoints are, for paths in any reading.
+//!
+//! Never here: which endpoints there are (`dialect`).
+
 use super::{PathPattern, path_map::PathMap};
 use crate::dialect::Endpoint;
 

@@ -1,3 +1,5 @@
+//! What the method decides, among routes that host and path do not tell apart.
+
 use http::{HeaderValue, Method};
 
 use super::{Cors, Route};

@@ -1,3 +1,7 @@
+//! Hosts, as configured and as sent: which are well-formed, and what of one decides.
+//!
+//! Never here: what a host leads to (`hosts`).
+
 use std::{borrow::Cow, fmt, net::Ipv4Addr, net::Ipv6Addr};
 
 use super::HostPattern;

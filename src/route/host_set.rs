@@ -1,3 +1,5 @@
+//! Which hosts are ours: whoever asks for another one is sent nowhere, least of all to HTTPS under that name.
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashSet},

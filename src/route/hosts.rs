@@ -1,3 +1,5 @@
+//! From a host to what stands under its pattern, the most specific first.
+
 use std::{cmp::Ordering, collections::BTreeMap};
 
 use super::{HostPattern, host};

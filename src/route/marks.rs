@@ -1,3 +1,5 @@
+//! What in a path makes lenient readers disagree, found in one pass: a path without any costs no reading.
+
 /// What in a path could be read in more than one way: one pass over the bytes, on the road of every request.
 ///
 /// A path without any mark but capital letters has one reading, but for their case and a trailing slash.

@@ -1,3 +1,5 @@
+//! Routes that undo what a wider one protects: a warning's matter, since it may be meant.
+
 use super::{Access, PathPattern, Route, group};
 
 /// A route that opens on its host what another protects on any host: right now and then, a hole more often.

@@ -1,3 +1,8 @@
+//! From a path to what stands under its pattern: by its bytes, or as a backend has it that ignores case and a last
+//! slash.
+//!
+//! Never here: what else a backend may read into a path (`reading`).
+
 use std::cmp::Ordering;
 
 use super::PathPattern;

@@ -1,3 +1,5 @@
+//! Paths as configured: the plainest spelling of each, or a fault.
+
 use std::fmt;
 
 use super::{PathPattern, reading::MAX_PATH};

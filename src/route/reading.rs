@@ -1,3 +1,7 @@
+//! The readings of a path that a lenient backend might take, each once and bounded in number and size.
+//!
+//! Never here: what such a backend does to a path (`rewrite`), what a reading leads to (`table`).
+
 use std::{collections::HashSet, rc::Rc};
 
 use super::{

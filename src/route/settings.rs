@@ -1,3 +1,5 @@
+//! A route, as configured.
+
 use http::Method;
 
 use super::{Cors, Prefix};

@@ -1,3 +1,8 @@
+//! Every route and auth endpoint in one table: what a request finds, or why it finds nothing.
+//!
+//! Here the readings of a path are compared: each must lead where the plain one leads.
+//! Never here: who may pass (`gateway`).
+
 use std::collections::{BTreeMap, HashMap};
 
 use http::{HeaderValue, Method};

@@ -1,3 +1,5 @@
+//! Why connections cannot be served, or are served no more: each in one sentence.
+
 use std::{io, net::SocketAddr};
 
 use rustls::server::VerifierBuilderError;

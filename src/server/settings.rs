@@ -1,3 +1,5 @@
+//! Listeners, bounds on connections, and how they end, as configured.
+
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use rustls::RootCertStore;

@@ -1,3 +1,5 @@
+//! Why the store did not do what it was asked: an enum for each kind of request, in its caller's words.
+
 use std::{io, path::PathBuf};
 
 use super::Revocation;

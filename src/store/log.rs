@@ -1,3 +1,7 @@
+//! The revocation log: its entries, and how to see that there are more.
+//!
+//! Never here: memory of it (`revocation`).
+
 use std::time::Duration;
 
 use crate::{

@@ -1,3 +1,7 @@
+//! Sessions, as they are opened, listed and refreshed.
+//!
+//! Never here: tokens' bytes; of a token the store knows an id and two instants.
+
 use std::{net::IpAddr, time::Duration};
 
 use super::{Revocation, User};

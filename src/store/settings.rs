@@ -1,3 +1,5 @@
+//! Where things are kept, and how that is reached, as configured.
+
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use rustls::RootCertStore;

@@ -1,3 +1,5 @@
+//! Users, as they are made, found and changed. Only [`Account`] has a password's hash, for whoever checks it.
+
 use std::{collections::BTreeMap, fmt};
 
 use crate::{clock::Timestamp, id::UserId};

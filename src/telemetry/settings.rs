@@ -1,3 +1,5 @@
+//! What the program says of itself, as configured.
+
 /// What is said, and how (`[log]`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {

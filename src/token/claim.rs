@@ -1,3 +1,5 @@
+//! What a token that has been checked says.
+
 use crate::id::{SessionId, TokenId, UserId};
 
 /// What a token is for.

@@ -1,3 +1,5 @@
+//! What is wrong with a token, exactly: for operators alone, since it tells a forger how far they got.
+
 /// What exactly is wrong with a token: for operators. Clients learn no more than [`TokenError`](super::TokenError).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {

@@ -1,3 +1,7 @@
+//! Keys: which one signs, and which may have signed.
+//!
+//! Never here: where secrets come from (`config`).
+
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};

@@ -1,3 +1,7 @@
+//! Tokens made: claims in the words of a profile, signed.
+//!
+//! Never here: which claims, for whom, how long (`auth`, `store`).
+
 use serde_json::{Map, Value, json};
 
 use super::{

@@ -1,3 +1,5 @@
+//! A dialect's tokens as data, so that whoever mints and verifies knows none of them.
+
 use std::time::Duration;
 
 /// How one dialect writes its tokens and presents them: data, so that this room serves any dialect.

@@ -1,3 +1,5 @@
+//! What an operator decides about tokens.
+
 use std::time::Duration;
 
 use crate::secret::Secret;

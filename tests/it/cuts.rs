@@ -1,18 +1,19 @@
 //! An answer lasts no longer than the token that opened it.
 
+mod slow;
+mod uploads;
+mod websocket;
+
 use std::{
-    collections::HashSet,
-    fs,
     io::{BufRead, Read, Write},
     sync::{Mutex, mpsc},
     time::Duration,
 };
 
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::harness::{
-    Answer, Client, Ending, Process, Scripted, Stream, TestGateway, Upstream, bearer,
+    Answer, Client, Ending, Process, Scripted, Stream, TestGateway, bearer,
     frames::{self, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, RST_STREAM},
     request,
 };
@@ -422,208 +423,4 @@ fn another_gateway_on_the_same_store_cuts_on_each_of_its_workers() {
     }
     // A second is promised; five are waited for on a busy machine.
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-}
-
-#[test]
-fn a_websocket_whose_token_is_a_subprotocol_is_cut_too() {
-    let backend = Backend::start();
-    let gateway = TestGateway::with(&backend.config());
-    let access = gateway.register("ada").member("access");
-    let offer = format!("Sec-WebSocket-Protocol: chat, bearer.{access}");
-    let mut stream = open_with(&backend, &gateway, "/border", &[&offer]);
-    // A whole frame and a part of another one: the upstream's side cannot be told, the client's can.
-    stream.get_mut().write_all(b"\x81\x82\0\0\0\0hi\x81\x85\0\0").unwrap();
-    gateway.pass(1800);
-    let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).unwrap();
-    assert_eq!(rest, EXPIRED);
-    assert_eq!(backend.ended().bytes, b"\x81\x82\0\0\0\0hi\x81\x85\0\0");
-}
-
-/// After a Close nothing more may be said, 1008 neither.
-#[test]
-fn a_websocket_that_is_closing_gets_no_second_close() {
-    let (close, told) = mpsc::channel();
-    let (upstream, seen) = Scripted::telling(move |mut wire, _| {
-        wire.head();
-        wire.say([ACCEPTED.as_bytes(), b"\x88\x02\x03\xe8"].concat());
-        close.send(()).unwrap();
-        wire.rest()
-    });
-    let gateway = TestGateway::with(&format!(
-        "[auth]\nregistration = true\n{}",
-        upstream.config().replace("public", "protected")
-    ));
-    let access = gateway.register("ada").member("access");
-    let mut stream = gateway.connect();
-    let lines: Vec<&str> = HANDSHAKE.into_iter().collect();
-    let authorization = bearer(&access);
-    let lines = [lines, vec![authorization.as_str()]].concat();
-    stream.get_mut().write_all(&request("GET", "/", &lines, b"")).unwrap();
-    told.recv_timeout(PATIENCE).unwrap();
-    let mut heard = Vec::new();
-    while !heard.ends_with(b"\x88\x02\x03\xe8") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        heard.push(byte[0]);
-    }
-    gateway.post_as("/api/auth/logout/", &access, &json!({})).expect(200);
-    let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).unwrap();
-    assert_eq!(rest, b"");
-    assert_eq!(unmasked(&seen.recv_timeout(PATIENCE).unwrap().0), REVOKED);
-}
-
-#[test]
-fn a_frame_of_100_megabytes_breaks_off() {
-    let backend = Backend::start();
-    let gateway = TestGateway::with(&backend.config());
-    let access = gateway.register("ada").member("access");
-    // Half of it has come.
-    let mut stream = open(&backend, &gateway, "/large", &access);
-    gateway.post_as("/api/auth/logout/", &access, &json!({})).expect(200);
-    let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).unwrap_err();
-    assert_eq!(rest, b"");
-    assert_eq!(unmasked(&backend.ended().bytes), REVOKED);
-}
-
-#[test]
-fn a_chunked_upload_never_looks_whole() {
-    let backend = Backend::start();
-    let gateway = TestGateway::with(&backend.config());
-    let access = gateway.register("ada").member("access");
-    let mut stream = gateway.connect();
-    let lines = [bearer(&access), "Transfer-Encoding: chunked".to_owned()];
-    let head = request("POST", "/upload", &[&lines[0], &lines[1]], b"");
-    stream.get_mut().write_all(&[&head, &b"5\r\nbegun\r\n"[..]].concat()).unwrap();
-    backend.asked("/upload");
-    gateway.post_as("/api/auth/logout/", &access, &json!({})).expect(200);
-    let answer = Answer::read(&mut stream, false).unwrap();
-    assert_refused(answer.status, &answer, "logout");
-    assert_eq!(answer.header("connection"), Some("close"));
-    let seen = backend.ended();
-    assert_eq!(seen.bytes, b"5\r\nbegun\r\n");
-}
-
-/// The built-in backend reads an upload to its end before it answers.
-#[test]
-fn an_upload_to_the_echo_is_cut_too() {
-    let gateway = TestGateway::start();
-    let access = gateway.register("ada").member("access");
-    let mut stream = gateway.connect();
-    let lines = [&bearer(&access), "Content-Length: 100", "Expect: 100-continue"];
-    stream.get_mut().write_all(&request("POST", "/x", &lines, b"")).unwrap();
-    // It has begun to read.
-    assert_eq!(read_until(&mut stream, b"\r\n\r\n"), b"HTTP/1.1 100 Continue\r\n\r\n");
-    gateway.pass(1800);
-    let answer = Answer::read(&mut stream, false).unwrap();
-    assert_refused(answer.status, &answer, "expiry");
-}
-
-/// Answers without end to clients that take nothing: hyper does not even ask for the next piece.
-#[test]
-fn a_client_that_reads_nothing_is_cut_as_well() {
-    let (stall, stalled) = mpsc::channel();
-    let (end, ended) = mpsc::channel();
-    let (stall, end) = (Mutex::new(stall), Mutex::new(end));
-    let upstream = Upstream::start(move |request, stream| {
-        let head = match request.header("upgrade") {
-            Some(_) => ACCEPTED.as_bytes().to_vec(),
-            None => b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n".to_vec(),
-        };
-        stream.write_all(&head).unwrap();
-        // A frame that is whole within each piece, so that there are borders.
-        let mut piece = b"\x82\x7e\xff\xfc".to_vec();
-        piece.resize(65_536, b'.');
-        // Long enough for everything that is on its way to arrive.
-        stream.set_write_timeout(Some(Duration::from_millis(700))).unwrap();
-        while stream.write_all(&piece).is_ok() {}
-        stall.lock().unwrap().send(()).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        let failed = loop {
-            if let Err(error) = stream.write_all(&piece) {
-                break error.kind();
-            }
-        };
-        end.lock().unwrap().send(failed).unwrap();
-        false
-    });
-    let gateway = TestGateway::with(&upstream.config());
-    let access = gateway.register("ada").member("access");
-    let authorization = bearer(&access);
-    let mut http1 = gateway.connect();
-    http1.get_mut().write_all(&request("GET", "/x", &[&authorization], b"")).unwrap();
-    let mut websocket = gateway.connect();
-    let lines: Vec<&str> = HANDSHAKE.into_iter().chain([&*authorization]).collect();
-    websocket.get_mut().write_all(&request("GET", "/ws", &lines, b"")).unwrap();
-    // The window of this stream stays shut; the connection is read.
-    let mut h2 = Frames::connect(&gateway, &[]);
-    h2.send(&get(1, "/x", &access)).unwrap();
-    for _ in 0..3 {
-        stalled.recv_timeout(PATIENCE).expect("nobody reads");
-    }
-    gateway.post_as("/api/auth/logout/", &access, &json!({})).expect(200);
-    for _ in 0..3 {
-        let failed = ended.recv_timeout(PATIENCE).expect("the upstream's connection ends");
-        assert!(
-            matches!(failed, std::io::ErrorKind::BrokenPipe | std::io::ErrorKind::ConnectionReset),
-            "{failed:?}"
-        );
-    }
-    assert!(h2.until(RST_STREAM).is_some_and(|frame| frame.stream == 1));
-    // What was on its way, and no end.
-    http1.read_to_end(&mut Vec::new()).unwrap_err();
-    websocket.read_to_end(&mut Vec::new()).unwrap_err();
-    eventually(|| metric(&gateway, "portcullis_tunnels") == 0);
-    let log = gateway.stop();
-    assert_eq!(log.iter().filter(|line| line["cut"] == "revoked").count(), 3);
-}
-
-#[test]
-fn cut_answers_leave_no_descriptor_open() {
-    let backend = Backend::start();
-    let folder = TempDir::new().unwrap();
-    let gateway = Process::start(folder.path(), &backend.config());
-    let user = crate::harness::registration("ada");
-    let access = gateway.post("/api/auth/register/", &user).expect(201).member("access");
-    let mut streams = Vec::new();
-    for path in ["/events", "/border", "/middle", "/poll", "/upload"].iter().cycle().take(20) {
-        streams.push((*path, open(&backend, &gateway, path, &access)));
-    }
-    // Each has one from its client and one to the upstream.
-    assert!(connections(&gateway) >= 40);
-    // The upstream, and these clients, do nothing to end them.
-    gateway.post_as("/api/auth/logout/", &access, &json!({})).expect(200);
-    for _ in 0..20 {
-        backend.ended();
-    }
-    for (path, mut stream) in streams {
-        // The connection of a request that was refused is good for another one.
-        if path != "/poll" {
-            let _ = stream.read_to_end(&mut Vec::new());
-        }
-    }
-    eventually(|| connections(&gateway) == 0);
-}
-
-/// The sockets that the process holds, but for those it listens on and those within the machine: its own threads
-/// make some when they first run.
-fn connections(gateway: &Process) -> usize {
-    let of_process = |file: &str| format!("/proc/{}/{file}", gateway.pid());
-    let inodes = |table: &str, column: usize, which: fn(&[&str]) -> bool| {
-        let table = fs::read_to_string(of_process(table)).unwrap();
-        let lines = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-        lines.filter(|of| which(of)).map(|of| format!("socket:[{}]", of[column])).collect::<Vec<_>>()
-    };
-    let open = fs::read_dir(of_process("fd")).unwrap().flatten();
-    let mut sockets: HashSet<String> = open
-        .filter_map(|entry| fs::read_link(entry.path()).ok())
-        .map(|to| to.to_string_lossy().into_owned())
-        .filter(|to| to.starts_with("socket:"))
-        .collect();
-    for other in inodes("net/tcp", 9, |of| of[3] == "0A").iter().chain(&inodes("net/unix", 6, |_| true)) {
-        sockets.remove(other);
-    }
-    sockets.len()
 }

@@ -1,3 +1,9 @@
+//! `portcullis token inspect`: what a token says, and each check of it in words.
+//!
+//! The checks are the gateway's own (`token`); revocations are asked of the store, whose log a gateway's memory
+//! follows.
+//! Never here: the token itself in what is printed.
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use clap::Args;
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! `portcullis token issue`: a session for a script, or for an operator who wants to see what a user sees.
+
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use clap::Args;

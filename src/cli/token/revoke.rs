@@ -1,3 +1,5 @@
+//! `portcullis token revoke`: one token, shown or named by its `jti`, refused by every gateway on the store.
+
 use clap::Args;
 use serde_json::json;
 

@@ -1,3 +1,7 @@
+//! Users as `portcullis user` prints them.
+//!
+//! Never here: hashes of passwords; [`User`] has none.
+
 use serde_json::{Value, json};
 
 use crate::{

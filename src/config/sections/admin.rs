@@ -1,3 +1,5 @@
+//! `[admin]`: where operators look, never where the public comes in.
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::listen::{Listen, overlap};

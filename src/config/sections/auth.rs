@@ -1,3 +1,5 @@
+//! `[auth]`, `[auth.password]` and `[auth.throttle]`.
+
 use std::{num::NonZeroU32, time::Duration};
 
 use super::{cors, identity::Identity};

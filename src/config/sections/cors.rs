@@ -1,3 +1,5 @@
+//! `cors`, of a route and of `[auth]` alike.
+
 use std::time::Duration;
 
 use http::HeaderValue;

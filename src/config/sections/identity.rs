@@ -1,3 +1,7 @@
+//! `[identity]`: what upstreams are told of the user, and what no client may tell them.
+//!
+//! Never here: how a header's spellings are found (`proxy`).
+
 use http::HeaderName;
 
 use crate::{

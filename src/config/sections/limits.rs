@@ -1,3 +1,6 @@
+//! `[limits]`: to the rooms that keep them, connections' to `server`, bodies' to `gateway`, upstreams' silence to
+//! `proxy`.
+
 use std::time::Duration;
 
 use crate::{

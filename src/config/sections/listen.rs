@@ -1,3 +1,5 @@
+//! `[listen]`: public listeners that do not get into each other's way, and whom of the proxies in front to believe.
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     num::NonZeroUsize,

@@ -1,3 +1,5 @@
+//! `[log]`: what the program says of itself, and whether there is an access log.
+
 use crate::{
     config::{reader::Section, value::Choice},
     telemetry::{Format, Level, Settings},

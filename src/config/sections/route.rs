@@ -1,3 +1,5 @@
+//! `[[route]]`: each by itself, then all together: two that tie, and one that opens what another protects.
+
 use http::Method;
 use toml::{Spanned, de::DeValue};
 

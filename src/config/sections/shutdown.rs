@@ -1,3 +1,5 @@
+//! `[shutdown]`: how long the others get when the gateway stops.
+
 use std::time::Duration;
 
 use crate::{config::reader::Section, server::Shutdown};

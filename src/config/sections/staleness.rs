@@ -1,3 +1,5 @@
+//! `[store] max_staleness`: the one key of its section that concerns revocations and not where things are kept.
+
 use std::time::Duration;
 
 use crate::{

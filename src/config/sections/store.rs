@@ -1,3 +1,7 @@
+//! `[store]`: a file, or a database and the way to it.
+//!
+//! Never here: the parts of a database's URL (`url`), whether a store is there and can be read (`store`).
+
 mod url;
 
 use std::sync::Arc;

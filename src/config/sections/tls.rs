@@ -1,3 +1,5 @@
+//! `[tls]`: certificates that fit their keys, and what looks wrong with them.
+
 use std::sync::Arc;
 
 use rustls::RootCertStore;

@@ -1,3 +1,5 @@
+//! `[tokens]` and `[[tokens.key]]`: lifetimes that do not contradict each other, claims, keys.
+
 use std::time::Duration;
 
 use crate::{

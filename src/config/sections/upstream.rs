@@ -1,3 +1,5 @@
+//! `[upstream.NAME]`, and the URLs of routes, each of which is an upstream without settings.
+
 mod health;
 mod tls;
 

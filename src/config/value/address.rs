@@ -1,3 +1,5 @@
+//! `"127.0.0.1:8000"`, and where nobody may listen, too, `"off"`.
+
 use std::net::SocketAddr;
 
 use toml::{Spanned, de::DeValue};

@@ -1,3 +1,5 @@
+//! One of a few words, as in `access = "public"`.
+
 use toml::{Spanned, de::DeValue};
 
 use super::{FromToml, ToToml, Wrong, text_of};

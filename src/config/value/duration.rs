@@ -1,3 +1,5 @@
+//! `"1500ms"`, `"30s"`, `"7d"`; where there may be no limit, `"off"`.
+
 use std::time::Duration;
 
 use toml::{Spanned, de::DeValue};

@@ -1,3 +1,5 @@
+//! Networks and single addresses, as in `"10.0.0.0/8"`.
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;

@@ -1,3 +1,5 @@
+//! Whole numbers, within what their place can hold.
+
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use toml::{Spanned, de::DeValue};

@@ -1,3 +1,5 @@
+//! Tables of texts, as in `headers = { X-User-Id = "user_id" }`.
+
 use toml::{Spanned, de::DeValue};
 
 use super::{FromToml, ToToml, Written, Wrong, text_of};

@@ -1,3 +1,5 @@
+//! Tables of claims and their values, as in `require = { roles = ["admin"] }`.
+
 use toml::{Spanned, de::DeValue};
 
 use super::{FromToml, Written, Wrong};

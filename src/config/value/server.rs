@@ -1,3 +1,5 @@
+//! A server's URL: `http://`, `https://` or `unix:`, and nothing behind the port.
+
 use std::{net::Ipv6Addr, os::unix::net::SocketAddr, path::PathBuf};
 
 use http::Uri;

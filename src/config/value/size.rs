@@ -1,3 +1,5 @@
+//! `"64KiB"`, `"1MiB"`, or a number of bytes.
+
 use toml::{Spanned, de::DeValue};
 
 use super::{FromToml, ToToml, Wrong};

@@ -1,3 +1,5 @@
+//! Texts, and what is known by its name: where it stands, headers, methods.
+
 use std::ops::Range;
 
 use http::{HeaderName, Method};

@@ -5,7 +5,10 @@ use super::{
     Answered, Either, Nothing, Passed, Refused,
     arena::{Arena, answered_as},
 };
-use crate::harness::raw_h2::{CONTINUATION, END_HEADERS, END_STREAM, Field, HEADERS, Outcome, RawH2, block};
+use crate::harness::{
+    frames::{self, CONTINUATION, END_HEADERS, END_STREAM, HEADERS},
+    raw_h2::{Field, Outcome, RawH2},
+};
 
 /// Values that would end a line or a request in HTTP/1.1.
 const SPLITTING: &[&[u8]] = &[
@@ -337,7 +340,7 @@ fn trailers_that_forge() {
 fn continuations() {
     let mut duel = Duel::new();
     let fields = [GET, &[(&b"x-user-id"[..], &b"forged"[..])]].concat();
-    let whole = block(&fields);
+    let whole = frames::fields(&fields);
     duel.raw(PUBLIC, Passed, |h2| {
         let (head, tail) = whole.split_at(7);
         h2.frame(HEADERS, END_STREAM, 1, head);

@@ -110,6 +110,12 @@ impl Frames {
 }
 
 impl Frame {
+    /// The last stream that a GOAWAY leaves room for.
+    pub fn last_stream(&self) -> u32 {
+        assert_eq!(self.kind, GOAWAY);
+        u32::from_be_bytes(self.payload[..4].try_into().unwrap())
+    }
+
     /// The code of a RST_STREAM or a GOAWAY.
     pub fn code(&self) -> u32 {
         let from = if self.kind == GOAWAY { 4 } else { 0 };
@@ -162,14 +168,14 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A field block: every field literal, none indexed (RFC 7541, section 6.2.2).
-pub fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
+/// A field block: every field literal, none indexed (RFC 7541, section 6.2.2), in bytes that need not be legal.
+pub fn fields<N: AsRef<[u8]>, V: AsRef<[u8]>>(fields: &[(N, V)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
-        for text in [name, value] {
+        for text in [name.as_ref(), value.as_ref()] {
             length(&mut block, text.len());
-            block.extend(text.bytes());
+            block.extend(text);
         }
     }
     block

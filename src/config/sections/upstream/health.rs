@@ -1,3 +1,5 @@
+//! `[upstream.NAME] health`: nobody asks servers how they are unless it is there.
+
 use std::time::Duration;
 
 use http::uri::PathAndQuery;

@@ -1,3 +1,5 @@
+//! `[upstream.NAME] tls`: which servers are believed, and who we are to them.
+
 use std::sync::Arc;
 
 use rustls::{RootCertStore, sign::CertifiedKey};
