@@ -1,5 +1,6 @@
 //! What one line of the access log tells, borrowed from the request for as long as it is written.
-//! Never here: how a line looks (`line`); tokens, cookies, bodies and queries, which no line may hold.
+//!
+//! Never here: how a line looks (`line`); tokens but for their ids, cookies, bodies and queries.
 
 use std::{net::IpAddr, time::Duration};
 

@@ -1,7 +1,7 @@
 //! What asks for a password: logging in, and changing it.
 //!
-//! Every way to a refusal is as long as the others, in work and in time (`release`), and an attempt is counted
-//! before anything is hashed for it.
+//! A wrong password, an unknown user and a disabled one are alike, in work and in time (`release`), and an attempt is
+//! counted before anything is hashed for it.
 //! Never here: how passwords are kept (`password`), which places are known (`places`).
 
 use std::{net::IpAddr, time::Duration};

@@ -31,29 +31,13 @@ impl Worker {
         &self,
         endpoint: Endpoint,
         head: Parts,
-        mut incoming: Incoming,
+        incoming: Incoming,
         trail: &mut Trail,
     ) -> Response<Bytes> {
-        let bodies = &self.snapshot.bodies;
-        let most = room::body_size(&head.headers, bodies.auth_size);
-        if !trail.held.as_mut().is_none_or(|held| held.more(most)) {
-            trail.verdict = Refusal::TooMuchAtOnce.label();
-            return discarding(incoming, head.version, answer::refuse(&Refusal::TooMuchAtOnce)).await;
-        }
-        let body = match body::read(&mut incoming, bodies.auth_size, bodies.auth_deadline).await {
+        let body = match self.read(&head, incoming, trail).await {
             Ok(body) => body,
-            Err(error) => {
-                let answer = answer::unreadable(&error);
-                return match error {
-                    // To read on would be to ask for it.
-                    BodyError::TooLarge if !head.headers.contains_key(EXPECT) => {
-                        discarding(incoming, head.version, answer).await
-                    }
-                    BodyError::Aborted(_) | BodyError::TooLarge | BodyError::TooSlow => answer::last(answer),
-                };
-            }
+            Err(answer) => return answer,
         };
-        trail.received = body.len() as u64;
         let operation = match dialect::decode(endpoint, head.uri.path(), &head.headers, &body) {
             Ok(operation) => operation,
             Err(error) => return dialect::undecodable(&error),
@@ -91,5 +75,36 @@ impl Worker {
                 answer::failed()
             }
         }
+    }
+
+    /// The body of a request, within its bounds, or what is answered instead.
+    async fn read(
+        &self,
+        head: &Parts,
+        mut incoming: Incoming,
+        trail: &mut Trail,
+    ) -> Result<Bytes, Response<Bytes>> {
+        let bodies = &self.snapshot.bodies;
+        let most = room::body_size(&head.headers, bodies.auth_size);
+        if !trail.held.as_mut().is_none_or(|held| held.more(most)) {
+            trail.verdict = Refusal::TooMuchAtOnce.label();
+            let answer = answer::refuse(&Refusal::TooMuchAtOnce);
+            return Err(discarding(incoming, head.version, answer).await);
+        }
+        let error = match body::read(&mut incoming, bodies.auth_size, bodies.auth_deadline).await {
+            Ok(body) => {
+                trail.received = body.len() as u64;
+                return Ok(body);
+            }
+            Err(error) => error,
+        };
+        let answer = answer::unreadable(&error);
+        Err(match error {
+            // To read on would be to ask for it.
+            BodyError::TooLarge if !head.headers.contains_key(EXPECT) => {
+                discarding(incoming, head.version, answer).await
+            }
+            BodyError::Aborted(_) | BodyError::TooLarge | BodyError::TooSlow => answer::last(answer),
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! How old this process's knowledge of the log is, and whether that is too old.
 //!
-//! Never here: what follows from it (`gateway`, `auth`, `readiness`).
+//! Never here: what follows from it (`gateway`, `auth`, `admin`).
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

@@ -1,4 +1,4 @@
-//! Which hosts are ours: whoever asks for another one is sent nowhere, least of all to HTTPS under that name.
+//! Which hosts are ours: a client without TLS is sent on to HTTPS under no other name.
 
 use std::{
     borrow::Cow,

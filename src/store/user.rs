@@ -1,4 +1,5 @@
-//! Users, as they are made, found and changed. Only [`Account`] has a password's hash, for whoever checks it.
+//! Users, as they are made, found and changed. Of their passwords there are hashes, in [`NewUser`] and [`Account`]
+//! alone, and neither prints one.
 
 use std::{collections::BTreeMap, fmt};
 

@@ -144,7 +144,11 @@ fn a_hundred_refreshes_at_once_leave_one_chain() {
     let attempts: Vec<_> = (0..100)
         .map(|_| {
             let (client, body) = (gateway.client(), body.clone());
-            thread::spawn(move || client.post("/api/auth/token/refresh/", &body).expect(200).body)
+            thread::spawn(move || {
+                // One address has room for 64 operations at once: who is told so comes back, as clients do.
+                let mut answers = (0..100).map(|_| client.post("/api/auth/token/refresh/", &body));
+                answers.find(|answer| answer.status != 503).expect("its turn comes").expect(200).body
+            })
         })
         .collect();
     let answers: Vec<_> = attempts.into_iter().map(|attempt| attempt.join().unwrap()).collect();
