@@ -1,10 +1,11 @@
-//! The signals of the process: SIGTERM and SIGINT drain, the second of them ends at once, SIGXFSZ kills nobody.
+//! The signals of the process: SIGTERM and SIGINT drain, the second of them ends at once, SIGHUP and SIGXFSZ kill nobody.
 //!
 //! Never here: how a drain goes (`start`, `server`).
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::warn;
 
 use super::{App, StartError};
 
@@ -15,7 +16,8 @@ use super::{App, StartError};
 pub fn run_until_signal(app: App) -> Result<(), StartError> {
     let first = app.block_on(async { Signals::new() }).map_err(StartError::Resources)?;
     let second = app.block_on(async { Signals::new() }).map_err(StartError::Resources)?;
-    app.run(first.next(), second.second())
+    let hangup = app.block_on(async { signal(SignalKind::hangup()) }).map_err(StartError::Resources)?;
+    app.run(first.next_beside(hangup), second.second())
 }
 
 /// A write beyond the file-size limit (`ulimit -f`) shall fail like one on a full disk. By default its signal, SIGXFSZ,
@@ -26,8 +28,8 @@ pub(super) fn survive_file_size_limits() -> io::Result<()> {
 }
 
 struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl Signals {
@@ -35,8 +37,17 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn next(mut self) {
-        self.wait().await;
+    /// Whoever knows nginx sends SIGHUP to have the configuration read again. Ending at it, as a program does that asks
+    /// for nothing else, would break off whatever is in flight.
+    async fn next_beside(mut self, mut hangup: Signal) {
+        loop {
+            tokio::select! {
+                () = self.wait() => return,
+                Some(()) = hangup.recv() => {
+                    warn!("SIGHUP changes nothing: a changed configuration needs a restart");
+                }
+            }
+        }
     }
 
     /// Both listeners hear every signal: this one lets the first go by.

@@ -13,7 +13,7 @@ use std::{
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-use crate::harness::{Answer, Process, Upstream, admin, ok, registration, request};
+use crate::harness::{Answer, Process, Upstream, admin, eventually, ok, registration, request};
 
 const ECHO: &str = "[auth]\nregistration = true\n[[route]]\npath = \"/*\"\nupstream = \"echo\"\n";
 
@@ -136,6 +136,20 @@ fn sigterm_lets_a_request_in_flight_finish() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("every request was answered"), "{said}");
     drop(idle);
+}
+
+#[test]
+fn a_hangup_ends_nothing() {
+    let upstream = Upstream::start(|_, stream| ok(stream, "here"));
+    let folder = TempDir::new().unwrap();
+    let gateway = Process::start(folder.path(), &upstream.config());
+    for times in 1..=2 {
+        gateway.signal("-HUP");
+        eventually("a line", || gateway.said().matches("SIGHUP changes nothing").count() == times);
+        gateway.get("/public/x", &[]).expect(200);
+    }
+    gateway.signal("-TERM");
+    assert_eq!(gateway.wait().0, 0);
 }
 
 #[test]
