@@ -193,7 +193,10 @@ impl Feed {
 fn tell_if_stale(list: &RevocationList) -> bool {
     let is_stale = list.freshness(Stopwatch::start()) == Freshness::Stale;
     if is_stale {
-        error!("Whatever needs a token is refused until the store can be read: `max_staleness`");
+        error!(
+            "Whatever needs a token is refused, and what is open by one is cut, until the store can be read: \
+             `max_staleness`"
+        );
     }
     is_stale
 }

@@ -42,17 +42,17 @@ fn open(folder: &Path) -> Connection {
 }
 
 /// An entry in the log that no gateway can make sense of: nothing behind it can be read until it is gone.
-struct Unreadable(Connection);
+pub struct Unreadable(Connection);
 
 impl Unreadable {
-    fn put_into(folder: &Path) -> Self {
+    pub fn put_into(folder: &Path) -> Self {
         let db = open(folder);
         let sql = "INSERT INTO revocations (kind, user_id, until) VALUES (4, 'no user, ever', 9000000000000)";
         db.execute(sql, []).unwrap();
         Self(db)
     }
 
-    fn take_out(self) {
+    pub fn take_out(self) {
         self.0.execute("DELETE FROM revocations WHERE user_id = 'no user, ever'", []).unwrap();
     }
 }
