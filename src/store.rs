@@ -29,6 +29,8 @@ pub use settings::{DatabaseServer, DatabaseTls, Judge, PostgresSettings, Setting
 pub use sqlite::Sqlite;
 pub use user::{Account, Name, NewUser, User, UserChanges};
 
+use std::fmt;
+
 use crate::{
     clock::Timestamp,
     id::{SessionId, TokenId, UserId},
@@ -332,6 +334,13 @@ impl Store {
     /// Fewer than `limit` means that nothing is left to remove.
     pub async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
         on!(self, db => db.sweep(now, limit).await)
+    }
+}
+
+/// As logs name it, without a secret.
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        on!(self, db => db.fmt(f))
     }
 }
 
