@@ -124,6 +124,10 @@ fn past_its_limit_a_gateway_lets_nobody_in_until_the_log_can_be_read_again() {
     unlimited.get_as("/x", &bob.member("access")).expect(200);
     let ready = unlimited.operator("/readyz?verbose").expect(200);
     assert!(!ready.text().contains("max_staleness"), "{}", ready.text());
+    let lag = ready.text().lines().find_map(|line| {
+        line.strip_prefix("[i] revocations read ")?.strip_suffix(" s ago")?.parse::<f64>().ok()
+    });
+    assert!(lag > Some(1.0), "{}", ready.text());
 
     unreadable.take_out();
     eventually(|| gateway.get_as("/x", &access).status == 200);
