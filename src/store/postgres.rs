@@ -23,6 +23,7 @@ mod tls;
 mod user_row;
 mod users;
 mod values;
+mod words;
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
