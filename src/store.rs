@@ -300,6 +300,18 @@ impl Store {
         on!(self, db => db.log_after(sequence, limit).await)
     }
 
+    /// At most `limit` entries of the revocation log that say anything of a token: of itself, its session, its user. In
+    /// no order, and by indexes: what it costs does not grow with the log.
+    pub async fn log_about(
+        &self,
+        token: TokenId,
+        session: Option<SessionId>,
+        user: &UserId,
+        limit: u32,
+    ) -> Result<Vec<Logged>, StoreError> {
+        on!(self, db => db.log_about(token, session, user, limit).await)
+    }
+
     /// The number of the log's last entry, swept or not; 0 before the first.
     pub async fn log_head(&self) -> Result<u64, StoreError> {
         on!(self, db => db.log_head().await)
