@@ -89,7 +89,7 @@ impl Admin {
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let mut body = String::new();
         if query.is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose"))) {
-            // Without a limit nothing is promised, and nothing is to be read here.
+            // Without a limit nothing is promised.
             let limit = self.revocations.max_staleness();
             let parts = [
                 ("store read", Some(store_read)),
@@ -99,6 +99,9 @@ impl Admin {
             for (part, good) in parts.into_iter().filter_map(|(part, good)| Some((part, good?))) {
                 let _ = writeln!(body, "[{}] {part}", if good { '+' } else { '-' });
             }
+            // Told in any case, and never failing by itself.
+            let lag = self.revocations.lag(Stopwatch::start()).as_secs_f64();
+            let _ = writeln!(body, "[i] revocations read {lag:.1} s ago");
         }
         body.push_str(if ready { "ready\n" } else { "not ready\n" });
         text(status, body)

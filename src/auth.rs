@@ -11,6 +11,7 @@ mod login;
 mod logout;
 mod name;
 mod operation;
+mod outage;
 mod places;
 mod principal;
 mod refresh;

@@ -32,7 +32,7 @@ pub use self::{
     finding::{Faults, Finding, Warnings},
     settings::{BodyLimits, Settings},
     source::Position,
-    value::duration,
+    value::{duration, duration_text},
 };
 use self::{context::Context, reader::Section, source::Source};
 use crate::clock::{Clock, Timestamp};

@@ -106,7 +106,7 @@ pub struct Numbers {
     pub connections_refused: Counter,
     /// WebSocket tunnels open now.
     pub tunnels: Gauge,
-    /// Answers cut before their end because their token died.
+    /// Answers cut before their end because their token died, or may have.
     pub answers_cut: ByCut,
     /// Requests refused before their head was read to its end: malformed, too large or too slow. No log tells of them.
     pub unread_requests: Counter,

@@ -34,7 +34,7 @@ mod websocket;
 
 pub use error::{Awaited, ProxyError};
 pub use forwarder::{Forwarded, Forwarder, SharedUpstreams};
-pub use frames::FrameBorders;
+pub use frames::{CloseCode, Farewell, FrameBorders};
 pub use headers::{HeaderRules, remove_hop_by_hop_of_request, remove_hop_by_hop_of_response};
 pub use health::HealthChecks;
 pub use identity::IdentityHeaders;

@@ -29,6 +29,8 @@ pub use settings::{DatabaseServer, DatabaseTls, Judge, PostgresSettings, Setting
 pub use sqlite::Sqlite;
 pub use user::{Account, Name, NewUser, User, UserChanges};
 
+use std::fmt;
+
 use crate::{
     clock::Timestamp,
     id::{SessionId, TokenId, UserId},
@@ -298,6 +300,18 @@ impl Store {
         on!(self, db => db.log_after(sequence, limit).await)
     }
 
+    /// At most `limit` entries of the revocation log that say anything of a token: of itself, its session, its user. In
+    /// no order, and by indexes: what it costs does not grow with the log.
+    pub async fn log_about(
+        &self,
+        token: TokenId,
+        session: Option<SessionId>,
+        user: &UserId,
+        limit: u32,
+    ) -> Result<Vec<Logged>, StoreError> {
+        on!(self, db => db.log_about(token, session, user, limit).await)
+    }
+
     /// The number of the log's last entry, swept or not; 0 before the first.
     pub async fn log_head(&self) -> Result<u64, StoreError> {
         on!(self, db => db.log_head().await)
@@ -332,6 +346,13 @@ impl Store {
     /// Fewer than `limit` means that nothing is left to remove.
     pub async fn sweep(&self, now: Timestamp, limit: u32) -> Result<u32, StoreError> {
         on!(self, db => db.sweep(now, limit).await)
+    }
+}
+
+/// As logs name it, without a secret.
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        on!(self, db => db.fmt(f))
     }
 }
 

@@ -105,7 +105,7 @@ impl Exposition {
     }
 
     fn encode_cuts(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Answers cut before their end because their token died";
+        let help = "Answers cut before their end because their token died, or nobody could say any more whether it had";
         let mut family = encoder.encode_descriptor("answers_cut", help, None, MetricType::Counter)?;
         for cut in Cut::ALL {
             let count = self.metrics.answers_cut.of(cut).value();

@@ -18,6 +18,7 @@ use crate::{
     revocation::RevocationList,
     route::HostSet,
     server::{self, Addresses, ConnInfo, Drain, Server, Services, Workers},
+    store::Store,
 };
 
 /// Serves the gateway, and beside it those who have yet to learn of HTTPS.
@@ -91,7 +92,7 @@ pub(super) fn certificate_ends(settings: &Settings) -> Vec<(String, Timestamp)> 
 }
 
 /// Tells operators what is heard where.
-pub(super) fn announce(addresses: &Addresses, admin: SocketAddr) {
+pub(super) fn announce(addresses: &Addresses, admin: SocketAddr, store: &Store) {
     let listeners = [
         ("https://", addresses.https, ""),
         ("http://", addresses.plain, ""),
@@ -106,7 +107,8 @@ pub(super) fn announce(addresses: &Addresses, admin: SocketAddr) {
         listen.plain = addresses.plain.map(tracing::field::display),
         listen.http = addresses.http.map(tracing::field::display),
         listen.admin = %admin,
-        "Listening on {}",
+        %store,
+        "Listening on {}; the store is {store}",
         listeners.join(", ")
     );
 }

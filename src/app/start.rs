@@ -112,7 +112,7 @@ impl App {
         let limits = &settings.server.limits;
         let admin = listeners::admin(&metrics, &readiness, revocations);
         let admin_workers = listeners::start_admin(admin_listener, limits, admin, &admin_drain)?;
-        listeners::announce(&addresses, admin_address);
+        listeners::announce(&addresses, admin_address, &store);
         Ok(Self {
             addresses,
             admin: admin_address,

@@ -151,6 +151,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the store has written anything for it.
+    pub(super) const fn is_kept(&self) -> bool {
+        match self {
+            Self::LoggedIn(..)
+            | Self::LoggedOut(_)
+            | Self::PasswordChanged(..)
+            | Self::Refreshed(..)
+            | Self::Registered(..) => true,
+            Self::Sessions { .. } | Self::User(_) | Self::Valid(_) => false,
+        }
+    }
+
     /// Whom it concerns.
     pub const fn user(&self) -> &UserId {
         match self {

@@ -7,6 +7,7 @@ use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use super::{
     authenticate::Authenticator,
     operation::{Caller, Operation, Outcome, Rejection, TokenPair},
+    outage::Outage,
     places::Places,
     settings::{Quota, Settings},
     throttle::{Counted, Counting, Throttle},
@@ -45,6 +46,7 @@ pub(super) struct Inner {
     pub(super) registration_throttle: Throttle<IpAddr>,
     pub(super) session_throttle: Throttle<Counted>,
     pub(super) places: Places,
+    outage: Outage,
 }
 
 impl AuthService {
@@ -64,6 +66,7 @@ impl AuthService {
             registration_throttle: Throttle::new(settings.registrations, THROTTLED_KEYS),
             session_throttle: Throttle::new(SESSIONS, THROTTLED_KEYS),
             places: Places::new(),
+            outage: Outage::default(),
             counting: Counting::new(),
             settings,
             tokens,
@@ -86,7 +89,7 @@ impl AuthService {
     /// which the store could not keep is in force here all the same.
     pub async fn run(&self, operation: Operation, caller: Caller) -> Result<Outcome, Rejection> {
         let inner = &*self.0;
-        match operation {
+        let outcome = match operation {
             Operation::ChangePassword { bearer, current, new } => {
                 inner.change_password(&bearer, current, new, &caller).await
             }
@@ -99,7 +102,11 @@ impl AuthService {
             Operation::Refresh { token } => inner.refresh(&token, &caller).await,
             Operation::Register(registration) => inner.register(registration, &caller).await,
             Operation::Verify { token } => inner.verify(&token).await,
+        };
+        if let Ok(outcome) = &outcome {
+            inner.store_served(outcome);
         }
+        outcome
     }
 }
 
@@ -236,19 +243,30 @@ impl Inner {
         self.authenticator.revocations()
     }
 
-    /// Words a failure of the store, and counts it.
+    /// Words a failure of the store, counts it, and tells operators of it now and then.
     pub(super) fn store_failed(&self, error: &StoreError) -> Rejection {
         self.metrics.store_failures.increment();
+        if let Some(untold) = self.outage.failed(Stopwatch::start()) {
+            let store = &self.store;
+            let others = if untold > 0 { format!("; so were {untold} others") } else { String::new() };
+            tracing::error!(%store, %error, untold, "An operation was refused, {store}: {error}{others}");
+        }
         match error {
-            StoreError::Full => {
-                tracing::error!(%error, "An operation was refused: the store is full");
-                Rejection::StoreFull
-            }
+            StoreError::Full => Rejection::StoreFull,
             StoreError::Overloaded => Rejection::Overloaded,
-            StoreError::Corrupt(_) | StoreError::Unavailable(_) => {
-                tracing::error!(%error, "An operation was refused: the store failed");
-                Rejection::StoreUnavailable
-            }
+            StoreError::Corrupt(_) | StoreError::Unavailable(_) => Rejection::StoreUnavailable,
+        }
+    }
+
+    /// Tells operators that failures are over, once something has been kept: what only reads may do well beside a disk
+    /// that takes nothing.
+    fn store_served(&self, outcome: &Outcome) {
+        if outcome.is_kept()
+            && let Some(untold) = self.outage.succeeded()
+        {
+            let store = &self.store;
+            let others = if untold > 0 { format!("; {untold} more were refused") } else { String::new() };
+            tracing::info!(%store, untold, "The store takes operations again, {store}{others}");
         }
     }
 

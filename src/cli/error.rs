@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use crate::{
     app::StartError,
     auth::IssueError,
-    config::{Faults, PrepareError},
+    config::{self, Faults, PrepareError},
     password::{PasswordError, Weakness},
     store::{ChangePasswordError, CreateUserError, OpenError, StoreError, UpdateUserError},
     token::TokenFault,
@@ -22,7 +22,7 @@ pub(super) enum CliError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Issue(IssueError),
-    #[error("`--lifetime` is at most that of a session, {} s", .0.as_secs())]
+    #[error("`--lifetime` is at most that of a session, {}", config::duration_text(*.0))]
     Lifetime(Duration),
     #[error("{0}")]
     Name(String),

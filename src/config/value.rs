@@ -17,7 +17,7 @@ use std::ops::Range;
 
 use toml::{Spanned, de::DeValue};
 
-pub use self::duration::duration;
+pub use self::duration::{duration, duration_text};
 pub(super) use self::{
     address::Listening,
     choice::Choice,

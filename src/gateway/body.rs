@@ -83,7 +83,7 @@ impl Body for ResponseBody {
             Source::Own(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
             // Never an end: what was cut must not look whole.
             Source::Upstream(_) if open.is_some_and(|open| open.poll_cut(cx).is_ready()) => {
-                return Poll::Ready(Some(Err(BodyError::Aborted("its token has died".into()))));
+                return Poll::Ready(Some(Err(BodyError::Aborted("it was cut".into()))));
             }
             Source::Upstream(body) => Pin::new(body).poll_frame(cx),
         };

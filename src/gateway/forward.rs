@@ -20,7 +20,7 @@ use super::{
     body::{ResponseBody, own},
     handle::Worker,
     host::host,
-    judge::{Refusal, refused},
+    judge::Refusal,
     open_answers::OpenAnswer,
     trail::Trail,
 };
@@ -29,7 +29,10 @@ use crate::{
     clock::Stopwatch,
     interim::Interim,
     metrics::{Cut, Metrics},
-    proxy::{ForwardContext, Forwarded, Framing, ProxyError, RequestBody, Tunnel, UpstreamBody},
+    proxy::{
+        CloseCode, Farewell, ForwardContext, Forwarded, Framing, ProxyError, RequestBody, Tunnel,
+        UpstreamBody,
+    },
     route::{Access, Destination, Prefix, Route},
 };
 
@@ -186,12 +189,13 @@ async fn unless_cut<F: Future>(open: Option<&OpenAnswer>, mut answer: Pin<&mut F
 /// Nothing has been answered yet, so the client is told what it would be if it asked now.
 fn cut_off(cut: Cut, is_upload: bool, mut trail: Box<Trail>) -> Response<ResponseBody> {
     let refusal = match cut {
-        Cut::Expired => TokenRefusal::Expired,
-        Cut::Revoked => TokenRefusal::Revoked,
+        Cut::Expired => Refusal::Token(TokenRefusal::Expired),
+        Cut::Revoked => Refusal::Token(TokenRefusal::Revoked),
+        Cut::Stale => Refusal::RevocationsStale,
     };
     trail.cut = Some(cut);
-    trail.verdict = refused(refusal);
-    let answer = answer::refuse(&Refusal::Token(refusal));
+    trail.verdict = refusal.label();
+    let answer = answer::refuse(&refusal);
     // The rest of an upload is read by nobody.
     own(if is_upload { answer::last(answer) } else { answer }, trail)
 }
@@ -216,11 +220,13 @@ async fn carry(tunnel: Tunnel, mut trail: Box<Trail>) {
     }
 }
 
-/// What a Close frame says.
-const fn farewell(cut: Cut) -> &'static str {
+/// What a Close frame says. To try again is what 503 tells a request, too: the token may well be good, and its client
+/// must not take it for dead. Nor does anything restart here, which 1012 would say.
+const fn farewell(cut: Cut) -> Farewell {
     match cut {
-        Cut::Expired => "token expired",
-        Cut::Revoked => "token revoked",
+        Cut::Expired => Farewell { code: CloseCode::PolicyViolation, reason: "token expired" },
+        Cut::Revoked => Farewell { code: CloseCode::PolicyViolation, reason: "token revoked" },
+        Cut::Stale => Farewell { code: CloseCode::TryAgainLater, reason: "revocations unknown" },
     }
 }
 

@@ -1,7 +1,9 @@
-//! The answers of one worker that are still open, each with the token that opened it: cut when it dies.
+//! The answers of one worker that are still open, each with the token that opened it: cut when it dies, and when
+//! nobody can say any more whether it has.
 //!
-//! The worker looks every so often whether anything has been revoked, or a token has expired meanwhile, and only then
-//! walks through them. Who is cut is the authenticator's to say, as it is whose requests pass.
+//! The worker looks every so often whether anything has been revoked, a token has expired meanwhile, or what is known of
+//! revocations has become too old, and only then walks through them. Who is cut is the authenticator's to say, as it is
+//! whose requests pass.
 //! Never here: how an answer ends (`forward`, `body`, `proxy`).
 
 use std::{
@@ -16,8 +18,9 @@ use tokio::{sync::Notify, task::yield_now, time::sleep};
 use crate::{
     auth::{Authenticator, Principal, TokenRefusal},
     body::Cuttable,
-    clock::{Clock, Timestamp},
+    clock::{Clock, Stopwatch, Timestamp},
     metrics::Cut,
+    revocation::Freshness,
 };
 
 /// Every answer of a worker that was opened by a token and has not ended.
@@ -80,14 +83,20 @@ impl OpenAnswers {
         let mut known = None;
         loop {
             self.opened.notified().await;
+            let mut was_stale = false;
             while !self.entries.borrow().is_empty() {
                 sleep(PERIOD).await;
                 // Before the walk: what is revoked during it is for the next one.
                 let generation = Some(authenticator.generation());
                 let now = clock.now();
-                if known != generation || now >= self.soonest.get() {
+                let is_stale = authenticator.freshness(Stopwatch::start()) == Freshness::Stale;
+                // Twice, or a process that was stopped for a while would cut everything before the feed, which was
+                // stopped as well, has had a turn.
+                let revocations = if is_stale && was_stale { Freshness::Stale } else { Freshness::Fresh };
+                was_stale = is_stale;
+                if known != generation || now >= self.soonest.get() || revocations == Freshness::Stale {
                     known = generation;
-                    self.walk(&authenticator, now).await;
+                    self.walk(&authenticator, now, revocations).await;
                 }
             }
             self.watched.set(false);
@@ -95,16 +104,20 @@ impl OpenAnswers {
     }
 
     /// Asks of every answer whether its request would still pass.
-    async fn walk(&self, authenticator: &Authenticator, now: Timestamp) {
+    async fn walk(&self, authenticator: &Authenticator, now: Timestamp, revocations: Freshness) {
         self.soonest.set(Timestamp::FOREVER);
         let mut left = self.len();
         while left > 0 {
             let from = left.saturating_sub(AT_ONCE);
             for entry in self.entries.borrow().get(from..left).unwrap_or_default() {
                 let Some(principal) = entry.principal.as_ref().filter(|_| !entry.is_cut()) else { continue };
-                match authenticator.recheck(principal, now) {
-                    Ok(()) => self.soonest.set(self.soonest.get().min(authenticator.end(principal))),
-                    Err(refusal) => entry.cut(cause(refusal)),
+                match (authenticator.recheck(principal, now), revocations) {
+                    (Ok(()), Freshness::Fresh) => {
+                        self.soonest.set(self.soonest.get().min(authenticator.end(principal)));
+                    }
+                    (Ok(()), Freshness::Stale) => entry.cut(Cut::Stale),
+                    // As the judge has it: a token that is bad anyway is refused as that.
+                    (Err(refusal), _) => entry.cut(cause(refusal)),
                 }
             }
             if from > 0 {
@@ -211,7 +224,8 @@ const fn cause(refusal: TokenRefusal) -> Cut {
     }
 }
 
-/// Between two looks. With the time that a revocation takes to get here, and an answer to end, less than a second.
+/// Between two looks. With the time that a revocation takes to get here, and an answer to end, less than a second; so are
+/// the two looks that find the store away for too long.
 const PERIOD: Duration = Duration::from_millis(250);
 
 /// Asked in one go, some hundred microseconds; then others have their turn.

@@ -9,17 +9,20 @@ pub enum Cut {
     Expired,
     /// Its token was revoked, or its user blocked.
     Revoked,
+    /// Its token may have been revoked, and nobody here would know: the store could not be read for too long.
+    Stale,
 }
 
 impl Cut {
     /// Every cause.
-    pub const ALL: [Self; 2] = [Self::Expired, Self::Revoked];
+    pub const ALL: [Self; 3] = [Self::Expired, Self::Revoked, Self::Stale];
 
     /// Its label.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Expired => "expired",
             Self::Revoked => "revoked",
+            Self::Stale => "stale",
         }
     }
 }
@@ -29,6 +32,7 @@ impl Cut {
 pub struct ByCut {
     expired: Counter,
     revoked: Counter,
+    stale: Counter,
 }
 
 impl ByCut {
@@ -37,6 +41,7 @@ impl ByCut {
         match cut {
             Cut::Expired => &self.expired,
             Cut::Revoked => &self.revoked,
+            Cut::Stale => &self.stale,
         }
     }
 }

@@ -51,26 +51,55 @@ impl FrameBorders {
     }
 }
 
-/// A Close frame that says 1008, "policy violation" (RFC 6455, section 7.4.1). What a client sends is masked.
-pub(super) fn policy_violation(reason: &str, mask: Option<[u8; 4]>) -> Vec<u8> {
-    let reason = reason.as_bytes();
-    let reason = reason.get(..MAX_REASON).unwrap_or(reason);
-    let payload = POLICY_VIOLATION.to_be_bytes().into_iter().chain(reason.iter().copied());
-    // At most 125, so it needs no more than its seven bits.
-    let length = u8::try_from(2 + reason.len()).unwrap_or(u8::MAX);
-    let mut frame = vec![FIN | CLOSE];
-    match mask {
-        None => {
-            frame.push(length);
-            frame.extend(payload);
+/// What both sides are told when they are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Farewell {
+    /// For programs.
+    pub code: CloseCode,
+    /// For people; what is beyond 123 bytes is not sent.
+    pub reason: &'static str,
+}
+
+/// Codes of Close frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCode {
+    /// 1008 (RFC 6455, section 7.4.1): what was allowed is so no more.
+    PolicyViolation,
+    /// 1013 (IANA's WebSocket Close Code Number Registry): what 503 is to a request.
+    TryAgainLater,
+}
+
+impl Farewell {
+    /// The Close frame that says it. What a client sends is masked.
+    pub(super) fn frame(self, mask: Option<[u8; 4]>) -> Vec<u8> {
+        let reason = self.reason.as_bytes();
+        let reason = reason.get(..MAX_REASON).unwrap_or(reason);
+        let payload = self.code.number().to_be_bytes().into_iter().chain(reason.iter().copied());
+        // At most 125, so it needs no more than its seven bits.
+        let length = u8::try_from(2 + reason.len()).unwrap_or(u8::MAX);
+        let mut frame = vec![FIN | CLOSE];
+        match mask {
+            None => {
+                frame.push(length);
+                frame.extend(payload);
+            }
+            Some(mask) => {
+                frame.push(MASKED | length);
+                frame.extend(mask);
+                frame.extend(payload.zip(mask.into_iter().cycle()).map(|(byte, mask)| byte ^ mask));
+            }
         }
-        Some(mask) => {
-            frame.push(MASKED | length);
-            frame.extend(mask);
-            frame.extend(payload.zip(mask.into_iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        frame
+    }
+}
+
+impl CloseCode {
+    const fn number(self) -> u16 {
+        match self {
+            Self::PolicyViolation => 1008,
+            Self::TryAgainLater => 1013,
         }
     }
-    frame
 }
 
 /// Where in a frame we stand.
@@ -120,7 +149,6 @@ const FIN: u8 = 0x80;
 const OPCODE: u8 = 0x0f;
 const CLOSE: u8 = 8;
 const MASKED: u8 = 0x80;
-const POLICY_VIOLATION: u16 = 1008;
 
 /// What a control frame has room for behind its code (RFC 6455, section 5.5).
 const MAX_REASON: usize = 123;
@@ -210,11 +238,15 @@ mod tests {
 
     #[test]
     fn a_close_frame_is_as_it_must_be() {
-        assert_eq!(policy_violation("bye", None), b"\x88\x05\x03\xf0bye");
-        let masked = policy_violation("bye", Some([1, 2, 3, 4]));
+        let farewell = |code, reason| Farewell { code, reason };
+        let bye = farewell(CloseCode::PolicyViolation, "bye");
+        assert_eq!(bye.frame(None), b"\x88\x05\x03\xf0bye");
+        assert_eq!(farewell(CloseCode::TryAgainLater, "bye").frame(None), b"\x88\x05\x03\xf5bye");
+        let masked = bye.frame(Some([1, 2, 3, 4]));
         assert_eq!(masked, [0x88, 0x85, 1, 2, 3, 4, 3 ^ 1, 0xf0 ^ 2, b'b' ^ 3, b'y' ^ 4, b'e' ^ 1]);
         for mask in [None, Some([0; 4])] {
-            let longest = policy_violation(&"x".repeat(500), mask);
+            let long = std::str::from_utf8(&[b'x'; 500]).unwrap();
+            let longest = farewell(CloseCode::PolicyViolation, long).frame(mask);
             assert_eq!(longest[1] & !MASKED, 125);
             assert_eq!(borders(&longest).border(), longest.len() as u64);
             assert!(borders(&longest).has_closed());

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    frames::{FrameBorders, policy_violation},
+    frames::{Farewell, FrameBorders},
     share::Hold,
 };
 use crate::id::random_bytes;
@@ -68,15 +68,15 @@ impl Tunnel {
     /// Carries bytes until one side has closed, then closes the other one when it has taken what was on its way.
     /// `progress` is told what has been carried until now. Dropped, it cuts both connections.
     ///
-    /// When `cut` gives a reason, nothing more is carried. Each side that has whole frames is told with Close and 1008
-    /// (RFC 6455, section 7.4.1) and closed in order; a side that has a part of one is cut.
+    /// When `cut` gives a farewell, nothing more is carried. Each side that has whole frames is told it with Close
+    /// (RFC 6455, section 5.5.1) and closed in order; a side that has a part of one is cut.
     ///
     /// # Errors
     /// [`TunnelError`]; both connections are cut then, so that what broke off does not look ended.
     pub async fn run(
         self,
         mut progress: impl FnMut(Carried),
-        mut cut: impl FnMut(&mut Context<'_>) -> Poll<&'static str>,
+        mut cut: impl FnMut(&mut Context<'_>) -> Poll<Farewell>,
     ) -> Result<(), TunnelError> {
         let Self { client, upstream, idle, _hold } = self;
         let mut opened = pin!(async { Ok((upstream.await?, client.await?)) });
@@ -90,9 +90,9 @@ impl Tunnel {
         let mut timer = pin!(sleep(idle));
         let mut seen = Carried::default();
         let mut closing = false;
-        let reason = poll_fn(|cx| {
-            if let Poll::Ready(reason) = cut(cx) {
-                return Poll::Ready(Ok(Some(reason)));
+        let farewell = poll_fn(|cx| {
+            if let Poll::Ready(farewell) = cut(cx) {
+                return Poll::Ready(Ok(Some(farewell)));
             }
             let ups = up.poll(cx, &mut client, &mut upstream);
             let downs = down.poll(cx, &mut upstream, &mut client);
@@ -122,10 +122,10 @@ impl Tunnel {
             }
         })
         .await?;
-        let Some(reason) = reason else { return Ok(()) };
-        let to_client = part(client, down, policy_violation(reason, None));
+        let Some(farewell) = farewell else { return Ok(()) };
+        let to_client = part(client, down, farewell.frame(None));
         // A server must refuse what a client does not mask (RFC 6455, section 5.1).
-        let to_upstream = part(upstream, up, policy_violation(reason, Some(random_bytes())));
+        let to_upstream = part(upstream, up, farewell.frame(Some(random_bytes())));
         let _ = timeout(PARTING, async { join!(to_client, to_upstream) }).await;
         Err(TunnelError::Cut)
     }

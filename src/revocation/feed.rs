@@ -131,14 +131,20 @@ impl Feed {
         match outcome {
             Ok(()) if self.away || self.stale => {
                 (self.away, self.stale) = (false, false);
-                info!(log.sequence = self.sequence, "The revocation feed has caught up with the store");
+                let store = &self.store;
+                info!(
+                    %store,
+                    log.sequence = self.sequence,
+                    "The revocation feed has caught up with the store, {store}"
+                );
             }
             Ok(()) => {}
             Err(failure) => {
                 self.metrics.store_failures.increment();
                 if !self.away {
                     self.away = true;
-                    error!(error = %failure, "The revocation feed cannot read the store: {failure}");
+                    let store = &self.store;
+                    error!(%store, error = %failure, "The revocation feed cannot read the store, {store}: {failure}");
                 }
                 if !self.stale {
                     self.stale = tell_if_stale(&self.list);
@@ -212,7 +218,10 @@ impl Feed {
 fn tell_if_stale(list: &RevocationList) -> bool {
     let is_stale = list.freshness(Stopwatch::start()) == Freshness::Stale;
     if is_stale {
-        error!("Whatever needs a token is refused until the store can be read: `max_staleness`");
+        error!(
+            "Whatever needs a token is refused, and what is open by one is cut, until the store can be read: \
+             `max_staleness`"
+        );
     }
     is_stale
 }

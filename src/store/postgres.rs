@@ -23,6 +23,7 @@ mod tls;
 mod user_row;
 mod users;
 mod values;
+mod words;
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
@@ -37,7 +38,7 @@ use self::{
     feed::FeedLine,
     thread::StoreThread,
 };
-use super::{Durability, Judge, OpenError, PostgresFault, PostgresSettings, StoreError};
+use super::{DatabaseServer, Durability, Judge, OpenError, PostgresFault, PostgresSettings, StoreError};
 
 /// A PostgreSQL database. A cheap handle; clones share connections and a thread, which end with the last one.
 #[derive(Clone)]
@@ -51,6 +52,8 @@ struct Shared {
     pool: Pool,
     feed: FeedLine,
     judge: Judge,
+    /// As logs name it.
+    place: String,
     /// Operations that may be under way.
     places: Arc<Semaphore>,
 }
@@ -82,7 +85,8 @@ impl Postgres {
             .map_err(|error| unusable(error.to_string()))?;
         let judge = settings.judge;
         let places = Arc::new(Semaphore::new(OPERATIONS));
-        let shared = Shared { pool, feed: FeedLine::new(connector, judge), judge, places };
+        let feed = FeedLine::new(connector, judge);
+        let shared = Shared { pool, feed, judge, place: place(settings), places };
         Ok(Self { shared: Arc::new(shared), thread: Arc::new(thread) })
     }
 
@@ -249,6 +253,21 @@ impl fmt::Debug for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Postgres")
     }
+}
+
+impl fmt::Display for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgreSQL {}", self.shared.place)
+    }
+}
+
+/// As logs name it: a folder stands for the socket in it.
+fn place(settings: &PostgresSettings) -> String {
+    let servers = settings.servers.iter().map(|server| match server {
+        DatabaseServer::Socket(folder, port) => format!("{}:{port}", folder.display()),
+        DatabaseServer::Tcp(..) => server.to_string(),
+    });
+    format!("{}/{}", servers.collect::<Vec<_>>().join(","), settings.database)
 }
 
 /// As errors name it.

@@ -38,6 +38,7 @@ pub struct Sqlite {
     /// the feed waiting.
     feed: Readers,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    path: Arc<Path>,
 }
 
 impl Sqlite {
@@ -46,7 +47,8 @@ impl Sqlite {
         let writer = open::writer(path)?;
         let readers = (0..READERS).map(|_| open::reader(path)).collect::<Result<_, _>>()?;
         let feed = open::reader(path)?;
-        Self::start(writer, readers, feed).map_err(|source| OpenError::Io { path: path.to_owned(), source })
+        Self::start(path, writer, readers, feed)
+            .map_err(|source| OpenError::Io { path: path.to_owned(), source })
     }
 
     /// Checks the file and changes nothing. Blocking.
@@ -54,12 +56,17 @@ impl Sqlite {
         open::probe(path)
     }
 
-    fn start(writer: Connection, readers: Vec<Connection>, feed: Connection) -> io::Result<Self> {
+    fn start(
+        path: &Path,
+        writer: Connection,
+        readers: Vec<Connection>,
+        feed: Connection,
+    ) -> io::Result<Self> {
         let (readers, mut threads) = Readers::start("store-reader", readers)?;
         let (feed, feed_thread) = Readers::start("store-feed", vec![feed])?;
         threads.extend(feed_thread);
         let (writer, thread) = Writer::start(writer, threads)?;
-        Ok(Self { writer, readers, feed, thread: Arc::new(Mutex::new(Some(thread))) })
+        Ok(Self { writer, readers, feed, thread: Arc::new(Mutex::new(Some(thread))), path: path.into() })
     }
 
     pub(super) fn close(&self) {
@@ -106,6 +113,12 @@ impl Sqlite {
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sqlite")
+    }
+}
+
+impl fmt::Display for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SQLite {}", self.path.display())
     }
 }
 

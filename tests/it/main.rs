@@ -34,6 +34,7 @@ mod semantics;
 mod sessions;
 mod staleness;
 mod startup;
+mod store_lines;
 mod streams;
 mod throttles;
 mod upstreams;

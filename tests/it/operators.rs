@@ -243,7 +243,7 @@ fn what_an_operator_gets_wrong_is_one_sentence() {
         (&["token", "revoke"], "a.b.c", 1, "none of ours: no key of ours"),
         (&["token", "issue", "--user", "nobody"], "", 1, "there is no user `nobody`"),
         (&["token", "issue", "--user", "eve"], "", 1, "the account is disabled"),
-        (&["token", "issue", "--user", "ada", "--lifetime", "31d"], "", 2, "at most that of a session"),
+        (&["token", "issue", "--user", "ada", "--lifetime", "31d"], "", 2, "at most that of a session, 30d"),
         (&["token", "issue", "--user", "ada", "--lifetime", "500ms"], "", 2, "whole seconds"),
         (&["token", "issue"], "", 2, "--user"),
     ] {

@@ -42,17 +42,17 @@ fn open(folder: &Path) -> Connection {
 }
 
 /// An entry in the log that no gateway can make sense of: nothing behind it can be read until it is gone.
-struct Unreadable(Connection);
+pub struct Unreadable(Connection);
 
 impl Unreadable {
-    fn put_into(folder: &Path) -> Self {
+    pub fn put_into(folder: &Path) -> Self {
         let db = open(folder);
         let sql = "INSERT INTO revocations (kind, user_id, until) VALUES (4, 'no user, ever', 9000000000000)";
         db.execute(sql, []).unwrap();
         Self(db)
     }
 
-    fn take_out(self) {
+    pub fn take_out(self) {
         self.0.execute("DELETE FROM revocations WHERE user_id = 'no user, ever'", []).unwrap();
     }
 }
@@ -124,6 +124,10 @@ fn past_its_limit_a_gateway_lets_nobody_in_until_the_log_can_be_read_again() {
     unlimited.get_as("/x", &bob.member("access")).expect(200);
     let ready = unlimited.operator("/readyz?verbose").expect(200);
     assert!(!ready.text().contains("max_staleness"), "{}", ready.text());
+    let lag = ready.text().lines().find_map(|line| {
+        line.strip_prefix("[i] revocations read ")?.strip_suffix(" s ago")?.parse::<f64>().ok()
+    });
+    assert!(lag > Some(1.0), "{}", ready.text());
 
     unreadable.take_out();
     eventually(|| gateway.get_as("/x", &access).status == 200);

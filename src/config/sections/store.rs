@@ -57,7 +57,7 @@ fn location(url: &str) -> Result<Location<'_>, String> {
     match url.split_once(':') {
         Some(("sqlite", path)) => sqlite(path).map(Location::Sqlite),
         Some(("postgres" | "postgresql", rest)) => url::parse(rest).map(Location::Postgres),
-        _ => Err(format!("{EXPECTED} or {}", url::EXPECTED)),
+        _ => Err(format!("{EXPECTED} or {}", url::FORM)),
     }
 }
 

@@ -319,7 +319,7 @@ fn the_store_is_a_database() {
         "a password beside a wrong URL may have its use: {faults}"
     );
     refuses("[store]\nurl = \"postgres:db\"", "expected \"postgres://USER@HOST[:PORT]/DATABASE\"");
-    refuses("[store]\nurl = \"mysql://db\"", "expected \"sqlite:PATH\" or expected \"postgres:");
+    refuses("[store]\nurl = \"mysql://db\"", "expected \"sqlite:PATH\" or \"postgres:");
     let faults = site("url = \"postgres://me:xyzzy@db/x\"").faults();
     assert!(faults.contains("a password never stands in the URL"), "{faults}");
     assert!(!faults.contains("xyzzy"), "{faults}");

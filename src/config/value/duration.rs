@@ -34,14 +34,19 @@ fn not_too_long(
 
 impl ToToml for Duration {
     fn to_toml(&self) -> toml::Value {
-        let millis = self.as_millis();
-        let (unit, length) = UNITS
-            .into_iter()
-            .rev()
-            .find(|(_, length)| millis != 0 && millis.is_multiple_of(u128::from(*length)))
-            .unwrap_or(("s", 1000));
-        format!("{}{unit}", millis / u128::from(length)).into()
+        duration_text(*self).into()
     }
+}
+
+/// Writes a duration as the configuration has it, in the largest unit that says it exactly.
+pub fn duration_text(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let (unit, length) = UNITS
+        .into_iter()
+        .rev()
+        .find(|(_, length)| millis != 0 && millis.is_multiple_of(u128::from(*length)))
+        .unwrap_or(("s", 1000));
+    format!("{}{unit}", millis / u128::from(length))
 }
 
 /// A duration, or none.

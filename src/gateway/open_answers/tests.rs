@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     id::{SessionId, TokenId},
     metrics::Metrics,
-    revocation::RevocationList,
+    revocation::{self, RevocationList},
     store::{Revocation, Revoked},
     token::{KeyRing, KeySettings, NewToken, Profile, TokenKind},
 };
@@ -31,9 +31,14 @@ struct House {
 
 impl House {
     fn new() -> Self {
+        Self::following(revocation::Settings::default())
+    }
+
+    /// Of a process that has read its log when it began, and never again.
+    fn following(settings: revocation::Settings) -> Self {
         let key = KeySettings { id: "1".to_owned(), secret: vec![7; 32].into() };
         let keys = Arc::new(KeyRing::new(&[key]));
-        let revocations = RevocationList::new(Metrics::default());
+        let revocations = RevocationList::with(settings, Metrics::default());
         let authenticator = Authenticator::new(Arc::clone(&keys), Arc::new(profile()), revocations.clone());
         let (clock, open) = (Clock::manual(NOW), OpenAnswers::new());
         let watch = RefCell::new(Box::pin(Rc::clone(&open).watch(authenticator.clone(), clock.clone())) as _);
@@ -123,6 +128,26 @@ async fn an_answer_is_cut_when_its_token_dies_and_not_before() {
         [short.cut(), long.cut(), other.cut()],
         [Some(Cut::Expired), Some(Cut::Revoked), Some(Cut::Expired)]
     );
+}
+
+/// At the second look, and not at the first: the feed may be about to have its turn.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_can_vouch_for_is_cut() {
+    let house = House::following(revocation::Settings { max_staleness: Some(Duration::ZERO) });
+    let (good, dead, expired) = (house.open(1, 600), house.open(2, 600), house.open(3, 60));
+    let _ = timeout(PERIOD + PERIOD / 2, house.watch()).await;
+    assert_eq!([good.cut(), dead.cut(), expired.cut()], [None; 3]);
+    house.revoke(2);
+    house.clock.advance(Duration::from_secs(60) + LEEWAY);
+    let _ = timeout(PERIOD, house.watch()).await;
+    assert_eq!(
+        [good.cut(), dead.cut(), expired.cut()],
+        [Some(Cut::Stale), Some(Cut::Revoked), Some(Cut::Expired)]
+    );
+    // The judge lets nobody in by now, but for who was being let in when it happened.
+    let late = house.open(4, 600);
+    house.a_second().await;
+    assert_eq!(late.cut(), Some(Cut::Stale));
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,7 +124,7 @@ impl<'c> Database<'c> {
 
 /// A column. One that does not read as what it should cannot have been written by this program.
 pub(super) fn get<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, StoreError> {
-    row.try_get(column).map_err(|error| StoreError::Corrupt(super::failure::described(&error)))
+    row.try_get(column).map_err(|error| StoreError::Corrupt(super::words::described(&error)))
 }
 
 /// Milliseconds since the epoch by the database's clock, as SQL: not the transaction's beginning, which may lie far

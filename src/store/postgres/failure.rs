@@ -1,10 +1,11 @@
 //! What PostgreSQL's failures mean to a caller (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 
-use std::{error::Error as _, time::Duration};
+use std::time::Duration;
 
 use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::{Error, error::SqlState};
 
+use super::words::described;
 use crate::store::StoreError;
 
 /// How an attempt has failed, beside what its caller will be told.
@@ -23,7 +24,7 @@ pub(super) fn meaning(error: &Error) -> StoreError {
     match error.code() {
         Some(&SqlState::DISK_FULL) => StoreError::Full,
         Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => StoreError::Corrupt(described(error)),
-        Some(&SqlState::LOCK_NOT_AVAILABLE | &SqlState::TOO_MANY_CONNECTIONS) => StoreError::Overloaded,
+        Some(&SqlState::LOCK_NOT_AVAILABLE) => StoreError::Overloaded,
         _ => StoreError::Unavailable(described(error)),
     }
 }
@@ -42,23 +43,6 @@ pub(super) fn trouble(error: &Error) -> Trouble {
         // The server has said nothing: the connection has.
         None => Trouble::Connection,
     }
-}
-
-/// One line: the server's own words, or every cause of what happened on the way there.
-pub(super) fn described(error: &Error) -> String {
-    let text = match error.as_db_error() {
-        Some(said) => said.message().to_owned(),
-        None => {
-            let mut text = error.to_string();
-            let mut cause = error.source();
-            while let Some(deeper) = cause {
-                text = format!("{text}: {deeper}");
-                cause = deeper.source();
-            }
-            text
-        }
-    };
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What it means that no connection was to be had.

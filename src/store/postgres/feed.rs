@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    id::{SessionId, TokenId, UserId},
     store::{Judge, Logged, Marker, Page, Revocation, Revoked, StoreError, log::Kind},
 };
 
@@ -66,13 +67,20 @@ impl FeedLine {
     }
 }
 
-impl Postgres {
-    pub(in crate::store) async fn log_after(&self, sequence: u64, limit: u32) -> Result<Page, StoreError> {
-        let sql = concat!(
+/// Entries as [`entry`] reads them.
+macro_rules! entries {
+    () => {
+        concat!(
             "SELECT sequence, kind, id, user_id, at, until, ",
             now!(),
-            " - revoked_at FROM portcullis.revocations WHERE sequence > $1 ORDER BY sequence LIMIT $2"
-        );
+            " - revoked_at FROM portcullis.revocations"
+        )
+    };
+}
+
+impl Postgres {
+    pub(in crate::store) async fn log_after(&self, sequence: u64, limit: u32) -> Result<Page, StoreError> {
+        let sql = concat!(entries!(), " WHERE sequence > $1 ORDER BY sequence LIMIT $2");
         let read = self.feed((sql, sequence, limit), |db, (sql, sequence, limit)| {
             Box::pin(async move {
                 let rows = db.rows(sql, &[&from_sequence(*sequence), &i64::from(*limit)]).await?;
@@ -80,6 +88,22 @@ impl Postgres {
             })
         });
         read.await.map(|(entries, way)| Page { way, entries })
+    }
+
+    pub(in crate::store) async fn log_about(
+        &self,
+        token: TokenId,
+        session: Option<SessionId>,
+        user: &UserId,
+        limit: u32,
+    ) -> Result<Vec<Logged>, StoreError> {
+        self.read((token, session, user.clone(), limit), |db, (token, session, user, limit)| {
+            Box::pin(async move {
+                let rows = db.rows(ABOUT, &[token, session, user, &i64::from(*limit)]).await?;
+                rows.iter().map(entry).collect()
+            })
+        })
+        .await
     }
 
     pub(in crate::store) async fn log_head(&self) -> Result<u64, StoreError> {
@@ -149,6 +173,16 @@ async fn sweep(db: &Database<'_>, now: Timestamp, limit: u32) -> Result<u32, Sto
     }
     Ok(limit.saturating_sub(left))
 }
+
+/// Each part by an index of its own.
+const ABOUT: &str = concat!(
+    entries!(),
+    " WHERE id = $1 UNION ALL ",
+    entries!(),
+    " WHERE id = $2 UNION ALL ",
+    entries!(),
+    " WHERE user_id = $3 LIMIT $4"
+);
 
 /// What may go, each up to a limit; what somebody else works on is left to the next sweep. A blocking's `until` is for
 /// ever; the word that takes it back removes it.

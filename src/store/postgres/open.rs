@@ -9,7 +9,7 @@ use deadpool_postgres::{ClientWrapper, Transaction};
 use tokio::time::timeout;
 use tokio_postgres::Error;
 
-use super::{connect::Connector, failure::described};
+use super::{connect::Connector, words::described};
 use crate::store::PostgresFault;
 
 /// Connects, makes or completes the schema, and checks it.

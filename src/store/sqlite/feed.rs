@@ -12,16 +12,20 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    id::{SessionId, TokenId, UserId},
     store::{Logged, Marker, Page, Revocation, Revoked, StoreError},
 };
 
+/// Entries as [`entry`] reads them.
+macro_rules! entries {
+    () => {
+        concat!("SELECT sequence, kind, id, user_id, at, until, ", now!(), " - revoked_at FROM revocations")
+    };
+}
+
 impl Sqlite {
     pub(in crate::store) async fn log_after(&self, sequence: u64, limit: u32) -> Result<Page, StoreError> {
-        let sql = concat!(
-            "SELECT sequence, kind, id, user_id, at, until, ",
-            now!(),
-            " - revoked_at FROM revocations WHERE sequence > ?1 ORDER BY sequence LIMIT ?2"
-        );
+        let sql = concat!(entries!(), " WHERE sequence > ?1 ORDER BY sequence LIMIT ?2");
         self.feed
             .run(move |db| {
                 let mut statement = db.prepare_cached(sql)?;
@@ -29,6 +33,22 @@ impl Sqlite {
                 Ok(Page { way: ONE_FILE, entries: rows.collect::<rusqlite::Result<_>>()? })
             })
             .await
+    }
+
+    pub(in crate::store) async fn log_about(
+        &self,
+        token: TokenId,
+        session: Option<SessionId>,
+        user: &UserId,
+        limit: u32,
+    ) -> Result<Vec<Logged>, StoreError> {
+        let user = user.clone();
+        self.read(move |db| {
+            let mut statement = db.prepare_cached(ABOUT)?;
+            let rows = statement.query_map(params![token, session, user, limit], entry)?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
     }
 
     pub(in crate::store) async fn log_head(&self) -> Result<u64, StoreError> {
@@ -79,6 +99,16 @@ fn sweep(db: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<u32> {
 /// Opened once: the way to the log never changes.
 const ONE_FILE: u64 = 0;
 
+/// Each part by an index of its own.
+const ABOUT: &str = concat!(
+    entries!(),
+    " WHERE id = ?1 UNION ALL ",
+    entries!(),
+    " WHERE id = ?2 UNION ALL ",
+    entries!(),
+    " WHERE user_id = ?3 LIMIT ?4"
+);
+
 /// What may go, each up to a limit. A blocking's `until` is for ever; the word that takes it back removes it.
 const SWEEPS: [&str; 3] = [
     // A session that nobody can refresh any more: its last token is dead, with the slack of revocations.
@@ -88,3 +118,23 @@ const SWEEPS: [&str; 3] = [
     "DELETE FROM revocations WHERE sequence IN (
          SELECT sequence FROM revocations WHERE until < ?1 LIMIT ?2)",
 ];
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_token_is_found_without_reading_the_log() {
+        let folder = TempDir::new().unwrap();
+        let db = super::super::open::writer(&folder.path().join("a.db")).unwrap();
+        let mut statement = db.prepare(&format!("EXPLAIN QUERY PLAN {ABOUT}")).unwrap();
+        let steps =
+            statement.query_map(params![[1_u8; 16], [2_u8; 16], "1", 1], |row| row.get::<_, String>(3));
+        let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
+        let of_table: Vec<&String> = steps.iter().filter(|step| step.contains("revocations")).collect();
+        assert_eq!(of_table.len(), 3, "{steps:?}");
+        assert!(of_table.iter().all(|step| step.contains(" USING INDEX revocations_by_")), "{steps:?}");
+    }
+}

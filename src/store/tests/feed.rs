@@ -17,6 +17,44 @@ async fn the_log_is_read_in_order_and_by_the_page() {
 }
 
 #[tokio::test]
+async fn what_concerns_a_token_is_found_among_all_else() {
+    let bench = Bench::new();
+    let (ada, bob) = (bench.user("ada").await, bench.user("bob").await);
+    let ((session, token), (other, another)) = (bench.session(&ada, T0).await, bench.session(&bob, T0).await);
+    bench.store.revoke_token(TokenId::random(), T0).await.unwrap();
+    bench.store.revoke_token(token, T0).await.unwrap();
+    bench.store.end_sessions_of(&bob, T0, T0).await.unwrap();
+    bench.store.end_session(session, Some(T0)).await.unwrap();
+    bench.store.block_user(&ada, T0, T0).await.unwrap();
+    let log = bench.log().await;
+    let about = async |token, session, user, limit| {
+        let entries = bench.store.log_about(token, session, user, limit).await.unwrap();
+        let mut entries: Vec<_> = entries.into_iter().map(|entry| entry.revocation).collect();
+        entries.sort_by_key(|entry| entry.sequence);
+        entries
+    };
+    let of = |is: &dyn Fn(&Revoked) -> bool| {
+        log.iter().filter(|entry| is(&entry.what)).cloned().collect::<Vec<_>>()
+    };
+    let is_adas = |what: &Revoked| match what {
+        Revoked::Session(ended) => *ended == session,
+        Revoked::Token(revoked) => *revoked == token,
+        Revoked::UserBlocked(user) | Revoked::UserInstant { user, .. } | Revoked::UserUnblocked(user) => {
+            *user == ada
+        }
+    };
+    let adas = of(&is_adas);
+    assert!(adas.len() >= 3 && adas.len() < log.len(), "{log:?}");
+    assert_eq!(about(token, Some(session), &ada, 100).await, adas);
+    assert_eq!(about(token, Some(session), &ada, 2).await.len(), 2);
+    let of_token = of(&|what| *what == Revoked::Token(token));
+    let nobody = "nobody".parse().unwrap();
+    assert_eq!(about(token, None, &nobody, 100).await, of_token);
+    assert_eq!(about(another, Some(other), &nobody, 100).await, of(&|what| *what == Revoked::Session(other)));
+    assert_eq!(about(TokenId::random(), None, &nobody, 100).await, []);
+}
+
+#[tokio::test]
 async fn the_marker_moves_with_commits_of_this_and_any_other_process() {
     let bench = Bench::new();
     let elsewhere = bench.elsewhere();

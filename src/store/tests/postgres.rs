@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject};
 
 use super::{
     server::{Database, PASSWORD, ROLE, Server},
@@ -186,23 +186,122 @@ fn whoever_cannot_be_reached_or_refuses_is_said_in_a_sentence() {
     let silent = port.local_addr().unwrap().port();
     let local = |password| by_tcp(&database, "127.0.0.1", password, DatabaseTls::Prefer);
     let at = |server| PostgresSettings { servers: vec![server], ..local(PASSWORD) };
+    let crowded = Shared::place();
+    crowded.sql(&format!("ALTER DATABASE {} CONNECTION LIMIT 0", crowded.name));
+    let standby = Shared::place();
+    standby.sql(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", standby.name));
     for (settings, expected) in [
-        (local("wrong"), "password authentication failed for user \"gateway\""),
-        (PostgresSettings { password: None, ..local("") }, "password missing"),
+        (
+            local("wrong"),
+            "password authentication failed for user \"gateway\": see `store.password`, and the user in `store.url`",
+        ),
+        (
+            PostgresSettings { password: None, ..local("") },
+            "its server asks for a password, and there is none: set `store.password`",
+        ),
         (
             PostgresSettings { database: "nowhere".to_owned(), ..local(PASSWORD) },
-            "\"nowhere\" does not exist",
+            "\"nowhere\" does not exist: make it, or name another one in `store.url`",
         ),
-        (PostgresSettings { user: "nobody".to_owned(), ..local(PASSWORD) }, "password authentication failed"),
-        (at(DatabaseServer::Tcp("127.0.0.1".to_owned(), 1)), "Connection refused"),
-        (at(DatabaseServer::Tcp("host.invalid".to_owned(), 5432)), "host.invalid:5432"),
-        (at(DatabaseServer::Socket("/nonexistent".into(), 5432)), "/nonexistent/.s.PGSQL.5432"),
+        (
+            PostgresSettings { user: "nobody".to_owned(), ..local(PASSWORD) },
+            "see `store.password`, and the user",
+        ),
+        (
+            PostgresSettings { user: "nobody".to_owned(), ..of(&database) },
+            "role \"nobody\" does not exist: see the user and `sslmode` in `store.url`",
+        ),
+        (
+            PostgresSettings { database: crowded.name.clone(), ..local(PASSWORD) },
+            "a gateway takes up to nine: raise `max_connections` of the server",
+        ),
+        (
+            PostgresSettings { database: standby.name.clone(), ..local(PASSWORD) },
+            "it is a standby; name the primary, or all servers, in `store.url`",
+        ),
+        (
+            at(DatabaseServer::Tcp("127.0.0.1".to_owned(), 1)),
+            "Connection refused (os error 111): nobody listens there; see host and port in `store.url`",
+        ),
+        (
+            at(DatabaseServer::Tcp("host.invalid".to_owned(), 5432)),
+            "a host has no address; see its name in `store.url`",
+        ),
+        (
+            at(DatabaseServer::Socket("/nonexistent".into(), 5432)),
+            "there is no such socket; see host and port in `store.url`",
+        ),
         // It accepts, and never says a word.
         (at(DatabaseServer::Tcp("127.0.0.1".to_owned(), silent)), "no answer within 5 s"),
     ] {
         let error = refusal(settings);
         assert!(error.starts_with("the database `") && error.contains(expected), "{error}");
     }
+}
+
+/// Servers whose certificates no real one would start with, and one without.
+#[test]
+fn whoever_does_not_prove_itself_is_said_with_the_key_to_change() {
+    let database = Shared::place();
+    let showing = |to: fn(&mut rcgen::CertificateParams)| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        to(&mut params);
+        let certificate = params.self_signed(&key).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let server =
+            rustls::ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(
+                    vec![certificate.der().clone()],
+                    PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+                )
+                .unwrap();
+        (Some(std::sync::Arc::new(server)), DatabaseTls::VerifyFull(std::sync::Arc::new(roots)))
+    };
+    let issuer = |params: &mut rcgen::CertificateParams| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    };
+    let past = |params: &mut rcgen::CertificateParams| params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    let future = |params: &mut rcgen::CertificateParams| params.not_before = rcgen::date_time_ymd(4001, 1, 1);
+    for ((server, tls), expected) in [
+        (
+            showing(issuer),
+            "it one that an issuer has signed, and name that issuer's by `sslrootcert` in `store.url`",
+        ),
+        (showing(past), "its server's certificate is out of date"),
+        (showing(future), "its server's certificate is of the future"),
+        (
+            (None, showing(past).1),
+            "its server speaks no TLS: turn that on there, or ask for less by `sslmode`",
+        ),
+    ] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            // Probed and opened, at each address that the name has.
+            while let Ok((stream, _)) = listener.accept() {
+                answer_tls_request(stream, server.clone());
+            }
+        });
+        let servers = vec![DatabaseServer::Tcp("localhost".to_owned(), port)];
+        let error = refusal(PostgresSettings { servers, ..by_tcp(&database, "localhost", PASSWORD, tls) });
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// As a server answers `SSLRequest` (PostgreSQL's protocol, section 54.2.11).
+fn answer_tls_request(mut stream: std::net::TcpStream, server: Option<std::sync::Arc<rustls::ServerConfig>>) {
+    use std::io::{Read as _, Write as _};
+    let mut request = [0; 8];
+    stream.read_exact(&mut request).unwrap();
+    let Some(server) = server else { return stream.write_all(b"N").unwrap() };
+    stream.write_all(b"S").unwrap();
+    let mut tls = rustls::ServerConnection::new(server).unwrap();
+    while tls.is_handshaking() && tls.complete_io(&mut stream).is_ok_and(|(read, _)| read > 0) {}
 }
 
 #[tokio::test]
@@ -244,10 +343,10 @@ async fn the_server_proves_itself_where_that_is_asked() {
         while database.sql(sql) == expected {}
     }
     let error = refusal(by_tcp(&database, "127.0.0.1", PASSWORD, verified));
-    assert!(error.contains("certificate"), "another name: {error}");
+    assert!(error.contains("has another name") && error.contains("see the host in `store.url`"), "{error}");
     let nobody = DatabaseTls::VerifyFull(std::sync::Arc::new(rustls::RootCertStore::empty()));
     let error = refusal(by_tcp(&database, "localhost", PASSWORD, nobody));
-    assert!(error.contains("UnknownIssuer"), "an unknown issuer: {error}");
+    assert!(error.contains("an issuer that nobody here believes: name that issuer's certificate"), "{error}");
 }
 
 /// Five seconds ahead of the database, and five behind.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::ServerName;
 
-use crate::store::DatabaseServer;
+use crate::{config::nearest::nearest, store::DatabaseServer};
 
 /// What the URL says.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) enum Encryption {
 
 /// Reads what stands behind `postgres:`.
 pub(super) fn parse(rest: &str) -> Result<Url, String> {
-    let rest = rest.strip_prefix("//").ok_or(EXPECTED)?;
+    let rest = rest.strip_prefix("//").ok_or_else(expected)?;
     if rest.contains('#') {
         return Err("a `#` is written %23".to_owned());
     }
@@ -43,6 +43,8 @@ pub(super) fn parse(rest: &str) -> Result<Url, String> {
     let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
     let (user, hosts) = match authority.rsplit_once('@') {
         Some((user, hosts)) => (user, hosts),
+        // What looks like a host may be a user, and what looks like a port and a path the password.
+        None if authority.contains(':') && database.contains('@') => return Err(HIDDEN_PASSWORD.to_owned()),
         None => ("", authority),
     };
     if user.contains(':') {
@@ -83,7 +85,11 @@ impl Options {
                 return Err(format!("`{name}` is not taken in the URL: {why}"));
             }
             let name = TAKEN.into_iter().find(|taken| *taken == name).ok_or_else(|| {
-                format!("an option is not known; expected {} behind the `?`", TAKEN.join(", "))
+                // Its name may be a part of a password; one that is nearly known is not.
+                match nearest(name, TAKEN) {
+                    Some(meant) => format!("an option is not known; did you mean `{meant}`?"),
+                    None => format!("an option is not known; expected {} behind the `?`", TAKEN.join(", ")),
+                }
             })?;
             if options.iter().any(|(known, _)| *known == name) {
                 return Err(format!("`{name}` is said twice"));
@@ -132,7 +138,7 @@ fn servers(hosts: &str, options: &mut Options) -> Result<Vec<DatabaseServer>, St
 fn authority(text: &str, port: Option<u16>) -> Result<DatabaseServer, String> {
     let (host, own) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         Some((host, "")) => (host, None),
-        Some((host, rest)) => (host, Some(rest.strip_prefix(':').ok_or(EXPECTED)?)),
+        Some((host, rest)) => (host, Some(rest.strip_prefix(':').ok_or_else(expected)?)),
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
@@ -154,7 +160,7 @@ fn server(host: &str, port: u16) -> Result<DatabaseServer, String> {
             letter.is_whitespace() || letter.is_control() || "@/".contains(letter)
         }) =>
         {
-            Err(EXPECTED.to_owned())
+            Err(expected())
         }
         _ => Ok(DatabaseServer::Tcp(host.to_owned(), port)),
     }
@@ -203,12 +209,20 @@ fn decoded(text: &str) -> Result<String, String> {
 }
 
 fn missing(what: &str) -> String {
-    format!("{what}; {EXPECTED}, or ?host=/run/postgresql for a socket")
+    format!("{what}; expected {FORM}, or ?host=/run/postgresql for a socket")
 }
 
-pub(super) const EXPECTED: &str = r#"expected "postgres://USER@HOST[:PORT]/DATABASE""#;
+fn expected() -> String {
+    format!("expected {FORM}")
+}
+
+pub(super) const FORM: &str = r#""postgres://USER@HOST[:PORT]/DATABASE""#;
 
 const PASSWORD: &str = "a password never stands in the URL: expected `password = { file = … }` beside it";
+
+/// It may be a database's name as well.
+const HIDDEN_PASSWORD: &str = "an `@` behind the first `/` is written %40; but a password never stands in the URL, with \
+                               whatever escapes: expected `password = { file = … }` beside it";
 
 const PORT_BY_DEFAULT: u16 = 5432;
 
@@ -329,8 +343,13 @@ mod tests {
             ("//me:xyzzy@db/x", "a password never stands in the URL"),
             ("//me:@db/xyzzy", "a password never stands in the URL"),
             ("//me:xy@zzy@db/x", "a password never stands in the URL"),
+            ("//me:xy/zzy@db/x", "a password never stands in the URL"),
+            ("//me:xy/z@zzy@db/x", "a password never stands in the URL"),
+            ("//me:12/xyzzy@db/x", "an `@` behind the first `/` is written %40"),
             ("//me@db/x?password=xyzzy", "a password never stands in the URL"),
             ("//me@db/x?a=b&xyzzy=1", "an option is not known"),
+            ("//me@db/x?sslmod=xyzzy", "an option is not known; did you mean `sslmode`?"),
+            ("//me@db/x?dbnam=xyzzy", "did you mean `dbname`?"),
             ("//me@db/x?xyzzy", "expected NAME=VALUE"),
             ("//me@db/x?sslmode=xyzzy", "expected sslmode=disable, prefer, require or verify-full"),
             ("//me@db/xyzzy?sslmode=verify-ca", "expected sslmode=disable, prefer, require or verify-full"),
