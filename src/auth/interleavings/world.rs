@@ -1,11 +1,12 @@
 //! The gateways, the store, and the hands that operate them.
 
+mod death;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::{prelude::*, sample::Index, test_runner::TestCaseResult};
 use serde_json::json;
-use tempfile::TempDir;
 
 use super::{
     Deed, Foreign, Step,
@@ -14,20 +15,21 @@ use super::{
         sign,
     },
     model::{Model, Session, Token},
+    place::Place,
 };
 use crate::{
     auth::{Credentials, Operation, Outcome, Rejection, TokenPair},
     clock::{Clock, Timestamp},
-    id::UserId,
+    id::{SessionId, UserId},
     secret::SecretText,
-    store::{Name, NewUser, Revocation, Revoked},
+    store::{self, Name, NewUser, Revocation, Revoked},
     token,
 };
 
 pub(super) const USERS: usize = 3;
 
 pub(super) struct World {
-    folder: TempDir,
+    place: Place,
     ids: Vec<UserId>,
     passwords: [String; USERS],
     gateways: Vec<Gateway>,
@@ -35,13 +37,12 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(ahead: u64) -> Self {
-        let folder = TempDir::new().unwrap();
+    pub(super) fn new(place: Place, ahead: u64) -> Self {
         // One clock is right, the other up to five seconds ahead or behind.
         let clocks = [START, Timestamp::from_millis(START.millis() - 5_000 + ahead)].map(Clock::manual);
-        let gateways = clocks.into_iter().map(|clock| Gateway::start(&folder, clock, 0)).collect();
+        let gateways = clocks.into_iter().map(|clock| Gateway::start(&place, clock, 0)).collect();
         let passwords = std::array::from_fn(|_| PASSWORD.to_owned());
-        Self { folder, ids: Vec::new(), passwords, gateways, model: Model::new() }
+        Self { place, ids: Vec::new(), passwords, gateways, model: Model::new() }
     }
 
     pub(super) async fn run(mut self, steps: &[Step]) -> TestCaseResult {
@@ -138,6 +139,7 @@ impl World {
                     self.model.end_all(*user, now);
                 }
             }
+            Deed::Die { doing, waits, settings } => self.die(at, *doing, *waits, *settings).await?,
             Deed::Disable(user) => {
                 self.gateways[at].store.block_user(&self.ids[*user], floor, now).await.unwrap();
                 self.model.users[*user].blocked = true;
@@ -165,6 +167,11 @@ impl World {
     }
 
     async fn restart(&mut self, at: usize, killed: bool, settings: usize) -> TestCaseResult {
+        self.start_again(at, killed, settings).await;
+        self.poll(at).await
+    }
+
+    async fn start_again(&mut self, at: usize, killed: bool, settings: usize) {
         let Gateway { clock, store, feed, service, authenticator, .. } = self.gateways.remove(at);
         drop((feed, service, authenticator));
         if killed {
@@ -172,20 +179,22 @@ impl World {
         } else {
             tokio::task::spawn_blocking(move || store.close()).await.unwrap();
         }
-        self.gateways.insert(at, Gateway::start(&self.folder, clock, settings));
-        self.poll(at).await
+        self.gateways.insert(at, Gateway::start(&self.place, clock, settings));
     }
 
     async fn login(&mut self, at: usize, user: usize) -> TestCaseResult {
         if self.model.users[user].blocked || self.model.users[user].deleted {
             return Ok(());
         }
-        let password = SecretText::from(self.passwords[user].clone());
-        let credentials = Credentials { name: format!("user{user}"), password };
-        match self.gateways[at].run(Operation::Login(credentials)).await {
+        match self.gateways[at].run(self.login_of(user)).await {
             Ok(Outcome::LoggedIn(_, pair)) => self.new_session(at, user, &pair).await,
             other => Err(TestCaseError::fail(format!("no login: {other:?}"))),
         }
+    }
+
+    fn login_of(&self, user: usize) -> Operation {
+        let password = self.passwords[user].clone().into();
+        Operation::Login(Credentials { name: format!("user{user}"), password })
     }
 
     async fn refresh(&mut self, at: usize, index: Index) -> TestCaseResult {
@@ -193,7 +202,7 @@ impl World {
         let gateway = &self.gateways[at];
         let now = gateway.clock.now();
         let (thefts, replacements) = gateway.refresh_events();
-        let operation = Operation::Refresh { token: self.model.tokens[token].text.clone().into() };
+        let operation = Operation::Refresh { token: self.text(token) };
         let outcome = gateway.run(operation).await;
         let (more_thefts, more_replacements) = gateway.refresh_events();
         let is_over = self.model.is_over(token, &gateway.lifetimes, now);
@@ -240,24 +249,24 @@ impl World {
     }
 
     async fn logout(&mut self, at: usize, index: Index) -> TestCaseResult {
-        if self.model.tokens.is_empty() {
-            return Ok(());
-        }
-        let token = index.index(self.model.tokens.len());
-        let text = SecretText::from(self.model.tokens[token].text.clone());
-        let operation = match self.model.tokens[token].refresh {
-            true => Operation::Logout { bearer: None, refresh: Some(text) },
-            false => Operation::Logout { bearer: Some(text), refresh: None },
-        };
-        if self.succeeds(at, token, operation).await?.is_some() {
+        let Some(token) = self.pick_any(index) else { return Ok(()) };
+        if self.succeeds(at, token, self.logout_of(token)).await?.is_some() {
             self.model.log_out(token);
         }
         Ok(())
     }
 
+    fn logout_of(&self, token: usize) -> Operation {
+        let text = Some(self.text(token));
+        match self.model.tokens[token].refresh {
+            true => Operation::Logout { bearer: None, refresh: text },
+            false => Operation::Logout { bearer: text, refresh: None },
+        }
+    }
+
     async fn logout_all(&mut self, at: usize, index: Index) -> TestCaseResult {
         let Some(token) = self.pick(index, false) else { return Ok(()) };
-        let operation = Operation::LogoutAll { bearer: self.model.tokens[token].text.clone().into() };
+        let operation = Operation::LogoutAll { bearer: self.text(token) };
         if self.succeeds(at, token, operation).await?.is_some() {
             self.model.end_all(self.model.tokens[token].user, self.gateways[at].clock.now());
         }
@@ -270,18 +279,23 @@ impl World {
         if self.model.users[user].blocked || self.model.users[user].deleted {
             return Ok(());
         }
-        let new = format!("{PASSWORD} {}", self.model.tokens.len());
-        let operation = Operation::ChangePassword {
-            bearer: self.model.tokens[token].text.clone().into(),
-            current: self.passwords[user].clone().into(),
-            new: new.clone().into(),
-        };
-        if let Some(Outcome::PasswordChanged(_, pair)) = self.succeeds(at, token, operation).await? {
+        let new = self.next_password();
+        let outcome = self.succeeds(at, token, self.change_of(token, &new)).await?;
+        if let Some(Outcome::PasswordChanged(_, pair)) = outcome {
             self.model.end_all(user, self.gateways[at].clock.now());
             self.passwords[user] = new;
             self.new_session(at, user, &pair).await?;
         }
         Ok(())
+    }
+
+    fn change_of(&self, token: usize, new: &str) -> Operation {
+        let current = self.passwords[self.model.tokens[token].user].clone().into();
+        Operation::ChangePassword { bearer: self.text(token), current, new: new.to_owned().into() }
+    }
+
+    fn next_password(&self) -> String {
+        format!("{PASSWORD} {}", self.model.tokens.len())
     }
 
     /// Runs what a living token allows and a dead one does not.
@@ -291,31 +305,57 @@ impl World {
         token: usize,
         operation: Operation,
     ) -> Result<Option<Outcome>, TestCaseError> {
-        let gateway = &self.gateways[at];
-        let is_over = self.model.is_over(token, &gateway.lifetimes, gateway.clock.now());
-        let outcome = gateway.run(operation).await;
-        let alive = !is_over && !self.model.is_dead(token);
-        let unsure = gateway.behind || (alive && self.model.is_timeless(token));
-        if !unsure {
+        let (alive, sure) = (self.is_alive(at, token), self.is_sure(at, token));
+        let is_over = self.is_over(at, token);
+        let outcome = self.gateways[at].run(operation).await;
+        if sure {
             prop_assert_eq!(outcome.is_ok(), alive, "{}: {:?}", payload(&self.model, token), outcome);
         }
         prop_assert!(!(is_over && outcome.is_ok()));
         Ok(outcome.ok())
     }
 
-    /// A session has begun: it is in the store, and whichever had to go for it was the least recently refreshed.
+    fn is_over(&self, at: usize, token: usize) -> bool {
+        let gateway = &self.gateways[at];
+        self.model.is_over(token, &gateway.lifetimes, gateway.clock.now())
+    }
+
+    fn is_alive(&self, at: usize, token: usize) -> bool {
+        !self.is_over(at, token) && !self.model.is_dead(token)
+    }
+
+    /// Whether the gateway must know which of the two it is.
+    fn is_sure(&self, at: usize, token: usize) -> bool {
+        !self.gateways[at].behind && !(self.is_alive(at, token) && self.model.is_timeless(token))
+    }
+
+    /// A session has begun, and this is what was handed out with it.
     async fn new_session(&mut self, at: usize, user: usize, pair: &TokenPair) -> TestCaseResult {
         let gateway = &self.gateways[at];
         let now = gateway.clock.now();
         let verified = token::verify(&pair.refresh, &keys(), &gateway.profile(), now).unwrap();
         let ends_at = now.plus(gateway.lifetimes.session);
-        let id = verified.session.unwrap();
-        let there = gateway.store.sessions_of(&self.ids[user], Timestamp::default(), 100).await.unwrap();
-        prop_assert!(there.len() <= PER_USER as usize);
-        let log = gateway.store.log_after(0, 10_000).await.unwrap();
-        self.model.sessions.push(Session { user, dead: false, refreshed_at: now, ends_at, access: None, id });
-        let session = self.model.sessions.len() - 1;
+        let session = self.model.sessions.len();
+        self.session_began(at, user, verified.session.unwrap(), ends_at).await?;
         self.keep(at, session, pair);
+        Ok(())
+    }
+
+    /// It is in the store, and whichever had to go for it was the least recently refreshed.
+    async fn session_began(
+        &mut self,
+        at: usize,
+        user: usize,
+        id: SessionId,
+        ends_at: Timestamp,
+    ) -> TestCaseResult {
+        let now = self.gateways[at].clock.now();
+        let there = self.sessions_of(at, user).await;
+        prop_assert!(there.len() <= PER_USER as usize);
+        prop_assert!(there.iter().any(|one| one.id == id));
+        let log = self.gateways[at].store.log_after(0, 10_000).await.unwrap();
+        let session = self.model.sessions.len();
+        self.model.sessions.push(Session { user, dead: false, refreshed_at: now, ends_at, access: None, id });
         let kept = |session: &Session| there.iter().any(|one| one.id == session.id);
         let others = &self.model.sessions[..session];
         let least = others.iter().filter(|one| kept(one)).map(|one| one.refreshed_at).min();
@@ -336,6 +376,10 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    async fn sessions_of(&self, at: usize, user: usize) -> Vec<store::Session> {
+        self.gateways[at].store.sessions_of(&self.ids[user], Timestamp::default(), 100).await.unwrap()
     }
 
     /// Remembers what was handed out, which may be what was handed out before.
@@ -397,6 +441,15 @@ impl World {
                 killed: false,
             });
         }
+    }
+
+    fn text(&self, token: usize) -> SecretText {
+        self.model.tokens[token].text.clone().into()
+    }
+
+    fn pick_any(&self, index: Index) -> Option<usize> {
+        let tokens = self.model.tokens.len();
+        (tokens > 0).then(|| index.index(tokens))
     }
 
     fn pick(&self, index: Index, refresh: bool) -> Option<usize> {
