@@ -87,7 +87,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => user().prop_map(Doing::Login),
         3 => any::<Index>().prop_map(Doing::Logout),
         1 => any::<Index>().prop_map(Doing::LogoutAll),
-        1 => any::<Index>().prop_map(Doing::ChangePassword),
+        2 => any::<Index>().prop_map(Doing::ChangePassword),
     ];
     let death = (doing, 0_usize..5, 0..gateway::SETTINGS).prop_map(|(doing, waits, settings)| Deed::Die {
         doing,
