@@ -1,6 +1,7 @@
 //! Gateways and databases that are there and do nothing: a paused container, a machine that swaps, a debugger.
 
 use super::*;
+use crate::harness::admin;
 
 /// Between the log's lock and the commit, where it keeps everybody else from revoking.
 #[test]
@@ -61,12 +62,24 @@ fn a_database_that_hangs_is_told_of_once() {
         errors()
     );
     assert_eq!(gateway.status(&session.access), Some(503));
+    within(PATIENCE, "it looks again, in vain", || failures(&said()) >= 2);
     server.thaw();
     within(PATIENCE, "it works again", || gateway.status(&session.access) == Some(200));
     within(PATIENCE, "operators hear that it is back", || {
         said()[before..].lines().last().is_some_and(|line| !line.to_lowercase().contains("error"))
     });
     assert_eq!(errors().len(), 2, "{:#?}", errors());
+}
+
+/// What the store was asked for in vain, as the gateway counts it that has said this.
+fn failures(said: &str) -> u64 {
+    let address = said.split("listen.admin").nth(1).unwrap();
+    let address = address.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let end = address.find(|c: char| c != '.' && c != ':' && !c.is_ascii_digit()).unwrap();
+    let metrics = admin(address[..end].parse().unwrap(), "/metrics");
+    let line =
+        metrics.text().lines().find(|line| line.starts_with("portcullis_store_failures_total ")).unwrap();
+    line.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// Until the store is given up on, which takes seconds.
