@@ -1,8 +1,12 @@
-//! What ten million live revocations cost: `cargo bench --bench revocations [-- COUNT]`.
+//! What ten million live revocations cost: `cargo bench --bench revocations [-- COUNT [URL]]`.
 //!
-//! Fills a log in SQLite, starts from it as the gateway does, and prints bytes, times and pauses. A reader that does
-//! nothing but ask measures the pauses, once with and once without a sweep or inserts beside it, since a busy machine
-//! pauses by itself. Nothing here passes or fails.
+//! Fills a log in SQLite, or in the PostgreSQL database that `URL` names as `[store] url` does; the password is taken
+//! from `PGPASSWORD`, as by `psql`. That database must not have been a gateway's, is reached without TLS to be filled,
+//! and loses the schema `portcullis` afterwards.
+//!
+//! Starts from the log as the gateway does, and prints bytes, times and pauses. A reader that does nothing but ask
+//! measures the pauses, once with and once without a sweep or inserts beside it, since a busy machine pauses by itself.
+//! For the same reason the start is told in processor time too. Nothing here passes or fails.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement reports by failing")]
 #![allow(clippy::disallowed_methods, reason = "it measures by the wall clock, and takes an argument")]
@@ -18,6 +22,7 @@ use std::{
 
 use portcullis::{
     clock::{Clock, Timestamp},
+    config,
     id::TokenId,
     metrics::Metrics,
     revocation::{Feed, RevocationList},
@@ -25,29 +30,50 @@ use portcullis::{
     token::{TokenKind, Verified},
 };
 use rusqlite::{Connection, params};
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, NoTls};
 
 fn main() {
     let count = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(10_000_000_u64);
+    let url = std::env::args().skip(1).find(|word| word.contains("://"));
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("revocations.db");
-    let settings = Settings::Sqlite { path: path.clone() };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    Store::open(&settings).unwrap().close();
+    let runtime = Runtime::new().unwrap();
+    let (settings, database) = match &url {
+        None => (Settings::Sqlite { path: folder.path().join("revocations.db") }, None),
+        Some(url) => (settings_of(url, folder.path()), Some(runtime.block_on(connect(url)))),
+    };
+    let store = Store::open(&settings).unwrap();
+    assert_eq!(runtime.block_on(store.log_head()).unwrap(), 0, "the database is somebody's");
+    store.close();
 
     let began = Instant::now();
-    fill(&path, count);
-    let size = fs::metadata(&path).unwrap().len();
+    let size = match (&settings, &database) {
+        (Settings::Sqlite { path }, _) => fill(path, count),
+        (Settings::Postgres(_), database) => {
+            runtime.block_on(fill_database(database.as_ref().unwrap(), count))
+        }
+    };
     println!("{count} revocations on disk: {} MiB, written in {:.1?}", size >> 20, began.elapsed());
+    measure(&settings, count, &runtime);
+    if let Some(database) = database {
+        runtime.block_on(database.batch_execute("DROP SCHEMA portcullis CASCADE")).unwrap();
+    }
+}
 
+fn measure(settings: &Settings, count: u64, runtime: &Runtime) {
     let clock = Clock::manual(NOW);
     let list = RevocationList::new(Metrics::default());
     let before = resident();
-    let began = Instant::now();
-    let store = Store::open(&settings).unwrap();
+    let (began, worked) = (Instant::now(), processor_time());
+    let store = Store::open(settings).unwrap();
     let opened = began.elapsed();
     let feed =
         runtime.block_on(Feed::catch_up(store.clone(), list.clone(), Metrics::default(), clock)).unwrap();
-    println!("start: {:.2?}, of which {opened:.2?} to open the store", began.elapsed());
+    println!(
+        "start: {:.2?}, of which {opened:.2?} to open the store; {:.2?} of processor time",
+        began.elapsed(),
+        processor_time() - worked
+    );
     assert_eq!(list.len() as u64, count);
     let bytes = resident() - before;
     println!("memory: {} MiB, {:.1} bytes an entry", bytes >> 20, bytes as f64 / count as f64);
@@ -80,8 +106,8 @@ fn main() {
     store.close();
 }
 
-/// As the gateway would have written them, but without waiting for the disk each time.
-fn fill(path: &Path, count: u64) {
+/// As the gateway would have written them, but without waiting for the disk each time. Gives the file's size in bytes.
+fn fill(path: &Path, count: u64) -> u64 {
     let mut db = Connection::open(path).unwrap();
     let indexes = indexes(&db);
     for (name, _) in &indexes {
@@ -99,6 +125,66 @@ fn fill(path: &Path, count: u64) {
     for (_, sql) in &indexes {
         db.execute(sql, []).unwrap();
     }
+    fs::metadata(path).unwrap().len()
+}
+
+/// As a gateway reads it.
+fn settings_of(url: &str, folder: &Path) -> Settings {
+    let password = match std::env::var_os("PGPASSWORD") {
+        Some(_) => "password = { env = \"PGPASSWORD\" }\n",
+        None => "",
+    };
+    let path = folder.join("gateway.toml");
+    let text = format!("[store]\nurl = \"{url}\"\n{password}[[route]]\npath = \"/*\"\nupstream = \"echo\"\n");
+    fs::write(&path, text).unwrap();
+    match config::read(&path) {
+        Ok(checked) => checked.store().clone(),
+        Err(_) => panic!("`{url}` is none that `[store] url` can have"),
+    }
+}
+
+async fn connect(url: &str) -> Client {
+    let mut config: tokio_postgres::Config = url.parse().unwrap();
+    if let Ok(password) = std::env::var("PGPASSWORD") {
+        config.password(password);
+    }
+    let (client, connection) = config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// As [`fill`].
+async fn fill_database(database: &Client, count: u64) -> u64 {
+    let indexes = "SELECT indexname, indexdef FROM pg_indexes
+                   WHERE schemaname = 'portcullis' AND tablename = 'revocations' AND indexname <> 'revocations_pkey'";
+    let indexes = database.query(indexes, &[]).await.unwrap();
+    for index in &indexes {
+        let drop = format!("DROP INDEX portcullis.{}", index.get::<_, String>(0));
+        database.batch_execute(&drop).await.unwrap();
+    }
+    let insert = "INSERT INTO portcullis.revocations (sequence, kind, id, until, revoked_at)
+                  SELECT sequence, 1, id, until, 0
+                  FROM unnest($1::bigint[], $2::bytea[], $3::bigint[]) AS row (sequence, id, until)";
+    let insert = database.prepare(insert).await.unwrap();
+    for first in (0..count).step_by(BATCH) {
+        let (mut sequences, mut ids, mut untils) = (Vec::new(), Vec::new(), Vec::new());
+        for index in first..count.min(first + BATCH as u64) {
+            let Revocation { sequence, what: Revoked::Token(token), until } = revocation(index) else {
+                unreachable!()
+            };
+            sequences.push(sequence as i64);
+            ids.push(token.as_bytes().to_vec());
+            untils.push(until.millis() as i64);
+        }
+        database.execute(&insert, &[&sequences, &ids, &untils]).await.unwrap();
+    }
+    for index in &indexes {
+        database.batch_execute(&index.get::<_, String>(1)).await.unwrap();
+    }
+    let set = "SELECT setval('portcullis.revocation_numbers', $1)";
+    database.query(set, &[&(count as i64)]).await.unwrap();
+    let size = "SELECT pg_total_relation_size('portcullis.revocations')";
+    database.query_one(size, &[]).await.unwrap().get::<_, i64>(0) as u64
 }
 
 /// Those that a statement made, by name.
@@ -183,6 +269,17 @@ fn resident() -> u64 {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
+
+/// That this process has used until now, on all of its threads, in steps of a hundredth (proc(5)).
+fn processor_time() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+/// Rows that one statement inserts.
+const BATCH: usize = 50_000;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const HALF_LIFE: Duration = Duration::from_secs(1800);

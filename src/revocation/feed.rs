@@ -12,7 +12,7 @@ use super::{Freshness, RevocationList, unwritten::write_missed};
 use crate::{
     clock::{Clock, Stopwatch},
     metrics::Metrics,
-    store::{Marker, Page, Revocation, Revoked, Store, StoreError},
+    store::{Logged, Marker, Revocation, Revoked, Store, StoreError},
 };
 
 /// Keeps a [`RevocationList`] level with the store's log, whoever writes into it.
@@ -155,30 +155,42 @@ impl Feed {
 
     /// Applies what stands behind the last entry. `metrics` is told the age of each that was not in force here yet.
     async fn read_to_end(&mut self, metrics: Option<&Metrics>) -> Result<(), StoreError> {
+        let store = self.store.clone();
+        let size = if metrics.is_some() { PAGE } else { FIRST_PAGE };
+        let mut page = store.log_after(self.sequence, size).await?;
         loop {
-            let Page { way, entries: page } = self.store.log_after(self.sequence, PAGE).await?;
-            if way != self.way {
-                self.look_for_loss(way).await?;
+            if page.way != self.way {
+                self.look_for_loss(page.way).await?;
+                page = store.log_after(self.sequence, size).await?;
                 continue;
             }
-            for entry in &page {
-                if let (Some(metrics), Some(age)) = (metrics, entry.age)
-                    && !self.again
-                    && !self.list.has_heard(&entry.revocation)
-                {
-                    metrics.revocation_delay.observe(age);
-                }
-                self.apply(&entry.revocation);
-                self.sequence = entry.revocation.sequence;
-            }
-            let count = page.len();
-            self.last = page.into_iter().next_back().map(|entry| entry.revocation).or(self.last.take());
-            self.metrics.revocation_sequence.set(self.sequence);
-            if count < PAGE as usize {
+            let entries = page.entries;
+            let last = entries.last().map(|entry| entry.revocation.sequence);
+            let Some(last) = last.filter(|_| entries.len() >= size as usize) else {
+                self.take_in(&entries, metrics);
                 self.again = false;
                 return Ok(());
-            }
+            };
+            // The store reads on meanwhile: nobody is served before the end of a long log.
+            let next = store.log_after(last, size);
+            let (next, ()) = tokio::join!(biased; next, async { self.take_in(&entries, metrics) });
+            page = next?;
         }
+    }
+
+    fn take_in(&mut self, entries: &[Logged], metrics: Option<&Metrics>) {
+        for entry in entries {
+            if let (Some(metrics), Some(age)) = (metrics, entry.age)
+                && !self.again
+                && !self.list.has_heard(&entry.revocation)
+            {
+                metrics.revocation_delay.observe(age);
+            }
+            self.apply(&entry.revocation);
+            self.sequence = entry.revocation.sequence;
+        }
+        self.last = entries.last().map(|entry| entry.revocation.clone()).or(self.last.take());
+        self.metrics.revocation_sequence.set(self.sequence);
     }
 
     fn apply(&self, revocation: &Revocation) {
@@ -257,6 +269,9 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Entries read at once.
 const PAGE: u32 = 4096;
+
+/// As [`PAGE`], before anybody is served: to hand over a page costs more than to read one where the machine is busy.
+const FIRST_PAGE: u32 = 16_384;
 
 const SWEEP: Duration = Duration::from_secs(60);
 

@@ -59,3 +59,19 @@ impl LastLook {
         self.max_staleness
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_as_old_as_its_beginning_and_no_older_one_counts() {
+        let look = LastLook::new(Some(Duration::from_secs(10)));
+        let after = |millis| look.begun.later(Duration::from_millis(millis));
+        look.succeeded(after(5_000));
+        look.succeeded(after(1_000));
+        assert_eq!(look.age(after(9_000)), Duration::from_secs(4));
+        assert_eq!(look.freshness(after(15_000)), Freshness::Fresh);
+        assert_eq!(look.freshness(after(15_001)), Freshness::Stale);
+    }
+}

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::harness::{
     Answer, Process, TestGateway, credentials,
-    postgres::{Database, PASSWORD, Server},
+    postgres::{Database, PASSWORD, ROLE, Server},
 };
 
 const LOGIN: &str = "/api/auth/login/";
@@ -146,6 +146,32 @@ fn check_looks_and_makes_nothing() {
     let (code, out, _) = Process::command(folder.path(), &["check", "--json"], "");
     let json: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &json["ok"], &json["faults"][0]["key"]), (1, &json!(false), &json!("store.url")));
+}
+
+#[test]
+fn check_says_that_the_role_may_not_make_what_is_missing() {
+    let database = Server::shared().database();
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("gateway.toml"), config(&database)).unwrap();
+    let check = |arguments: &[&str]| Process::command(folder.path(), arguments, "");
+    database.sql(&format!("ALTER DATABASE {} OWNER TO postgres", database.name));
+    // One more that is there already, made by an operator who has forgotten to grant anything.
+    for made in ["SELECT 1", &format!("CREATE SCHEMA portcullis; GRANT USAGE ON SCHEMA portcullis TO {ROLE}")]
+    {
+        database.sql(made);
+        let (code, out, error) = check(&["check"]);
+        assert_eq!((code, out.as_str()), (1, ""), "{made}: {error}");
+        assert!(error.contains("may not make the schema `portcullis`"), "{made}: {error}");
+        let (code, out, _) = check(&["check", "--json"]);
+        let json: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((code, &json["ok"], &json["faults"][0]["key"]), (1, &json!(false), &json!("store.url")));
+        // As `run` would find.
+        let (code, out, error) = check(&["run"]);
+        assert_eq!((code, out.as_str()), (1, ""), "{made}: {error}");
+        assert!(error.contains("permission denied"), "{made}: {error}");
+    }
+    database.sql(&format!("GRANT CREATE ON SCHEMA portcullis TO {ROLE}"));
+    assert_eq!(check(&["check"]).0, 0);
 }
 
 #[test]

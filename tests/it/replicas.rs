@@ -1,5 +1,8 @@
 //! Several gateways on one store: what one of them ends is dead on all, whatever happens to any of them.
 
+mod frozen;
+mod rolling;
+
 use std::{
     io::{self, BufReader, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
@@ -47,10 +50,14 @@ struct Pair {
 impl Replicas {
     /// A gateway for each `[store]`: the same one, perhaps reached in another way. They may lie in that folder.
     fn start(stores: impl FnOnce(&Path) -> Vec<String>) -> Self {
+        Self::before(Upstream::start(|_, stream| ok(stream, "seen")), stores)
+    }
+
+    /// As [`Self::start`], before a backend of one's own.
+    fn before(upstream: Upstream, stores: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("secret"), "a secret that these gateways share, long enough")
             .unwrap();
-        let upstream = Upstream::start(|_, stream| ok(stream, "seen"));
         let gateways = stores(folder.path())
             .into_iter()
             .map(|store| {
@@ -491,9 +498,14 @@ fn plain(said: &str) -> Option<SocketAddr> {
 
 #[track_caller]
 fn eventually(what: &str, happens: impl Fn() -> bool) {
+    within(Duration::from_secs(5), what, happens);
+}
+
+#[track_caller]
+fn within(patience: Duration, what: &str, happens: impl Fn() -> bool) {
     let started = Instant::now();
     while !happens() {
-        assert!(started.elapsed() < Duration::from_secs(5), "not within five seconds: {what}");
+        assert!(started.elapsed() < patience, "not within {patience:?}: {what}");
         thread::sleep(Duration::from_millis(10));
     }
 }

@@ -13,16 +13,15 @@ use base64::{
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
-use tempfile::TempDir;
 
-use super::model::Token;
+use super::{model::Token, place::Place};
 use crate::{
     auth::{AuthService, Authenticator, Caller, Operation, Outcome, Quota, Rejection, Settings},
     clock::{Clock, Timestamp},
     metrics::Metrics,
     password::{self, Passwords},
     revocation::{Feed, RevocationList},
-    store::{self, Store},
+    store::Store,
     token::{self, KeyRing, KeySettings, Profile},
 };
 
@@ -50,11 +49,10 @@ pub(super) struct Lifetimes {
 }
 
 impl Gateway {
-    pub(super) fn start(folder: &TempDir, clock: Clock, settings: usize) -> Self {
+    pub(super) fn start(place: &Place, clock: Clock, settings: usize) -> Self {
         let lifetimes = LIFETIMES[settings];
         let tokens = token_settings(&lifetimes);
-        let store =
-            Store::open(&store::Settings::Sqlite { path: folder.path().join("portcullis.db") }).unwrap();
+        let store = Store::open(&place.settings()).unwrap();
         let metrics = Metrics::new(Vec::new());
         let list = RevocationList::new(metrics.clone());
         let feed = Feed::catch_up(store.clone(), list.clone(), metrics.clone(), clock.clone());

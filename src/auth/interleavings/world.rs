@@ -1,11 +1,14 @@
 //! The gateways, the store, and the hands that operate them.
 
+mod ask;
+mod death;
+mod keep;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::{prelude::*, sample::Index, test_runner::TestCaseResult};
 use serde_json::json;
-use tempfile::TempDir;
 
 use super::{
     Deed, Foreign, Step,
@@ -14,20 +17,21 @@ use super::{
         sign,
     },
     model::{Model, Session, Token},
+    place::Place,
 };
 use crate::{
     auth::{Credentials, Operation, Outcome, Rejection, TokenPair},
     clock::{Clock, Timestamp},
-    id::UserId,
+    id::{SessionId, UserId},
     secret::SecretText,
-    store::{Name, NewUser, Revocation, Revoked},
+    store::{self, Name, NewUser, Revocation, Revoked},
     token,
 };
 
 pub(super) const USERS: usize = 3;
 
 pub(super) struct World {
-    folder: TempDir,
+    place: Place,
     ids: Vec<UserId>,
     passwords: [String; USERS],
     gateways: Vec<Gateway>,
@@ -35,13 +39,12 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(ahead: u64) -> Self {
-        let folder = TempDir::new().unwrap();
+    pub(super) fn new(place: Place, ahead: u64) -> Self {
         // One clock is right, the other up to five seconds ahead or behind.
         let clocks = [START, Timestamp::from_millis(START.millis() - 5_000 + ahead)].map(Clock::manual);
-        let gateways = clocks.into_iter().map(|clock| Gateway::start(&folder, clock, 0)).collect();
+        let gateways = clocks.into_iter().map(|clock| Gateway::start(&place, clock, 0)).collect();
         let passwords = std::array::from_fn(|_| PASSWORD.to_owned());
-        Self { folder, ids: Vec::new(), passwords, gateways, model: Model::new() }
+        Self { place, ids: Vec::new(), passwords, gateways, model: Model::new() }
     }
 
     pub(super) async fn run(mut self, steps: &[Step]) -> TestCaseResult {
@@ -138,6 +141,7 @@ impl World {
                     self.model.end_all(*user, now);
                 }
             }
+            Deed::Die { doing, waits, settings } => self.die(at, *doing, *waits, *settings).await?,
             Deed::Disable(user) => {
                 self.gateways[at].store.block_user(&self.ids[*user], floor, now).await.unwrap();
                 self.model.users[*user].blocked = true;
@@ -165,6 +169,11 @@ impl World {
     }
 
     async fn restart(&mut self, at: usize, killed: bool, settings: usize) -> TestCaseResult {
+        self.start_again(at, killed, settings).await;
+        self.poll(at).await
+    }
+
+    async fn start_again(&mut self, at: usize, killed: bool, settings: usize) {
         let Gateway { clock, store, feed, service, authenticator, .. } = self.gateways.remove(at);
         drop((feed, service, authenticator));
         if killed {
@@ -172,17 +181,14 @@ impl World {
         } else {
             tokio::task::spawn_blocking(move || store.close()).await.unwrap();
         }
-        self.gateways.insert(at, Gateway::start(&self.folder, clock, settings));
-        self.poll(at).await
+        self.gateways.insert(at, Gateway::start(&self.place, clock, settings));
     }
 
     async fn login(&mut self, at: usize, user: usize) -> TestCaseResult {
         if self.model.users[user].blocked || self.model.users[user].deleted {
             return Ok(());
         }
-        let password = SecretText::from(self.passwords[user].clone());
-        let credentials = Credentials { name: format!("user{user}"), password };
-        match self.gateways[at].run(Operation::Login(credentials)).await {
+        match self.gateways[at].run(self.login_of(user)).await {
             Ok(Outcome::LoggedIn(_, pair)) => self.new_session(at, user, &pair).await,
             other => Err(TestCaseError::fail(format!("no login: {other:?}"))),
         }
@@ -193,7 +199,7 @@ impl World {
         let gateway = &self.gateways[at];
         let now = gateway.clock.now();
         let (thefts, replacements) = gateway.refresh_events();
-        let operation = Operation::Refresh { token: self.model.tokens[token].text.clone().into() };
+        let operation = Operation::Refresh { token: self.text(token) };
         let outcome = gateway.run(operation).await;
         let (more_thefts, more_replacements) = gateway.refresh_events();
         let is_over = self.model.is_over(token, &gateway.lifetimes, now);
@@ -240,16 +246,8 @@ impl World {
     }
 
     async fn logout(&mut self, at: usize, index: Index) -> TestCaseResult {
-        if self.model.tokens.is_empty() {
-            return Ok(());
-        }
-        let token = index.index(self.model.tokens.len());
-        let text = SecretText::from(self.model.tokens[token].text.clone());
-        let operation = match self.model.tokens[token].refresh {
-            true => Operation::Logout { bearer: None, refresh: Some(text) },
-            false => Operation::Logout { bearer: Some(text), refresh: None },
-        };
-        if self.succeeds(at, token, operation).await?.is_some() {
+        let Some(token) = self.pick_any(index) else { return Ok(()) };
+        if self.succeeds(at, token, self.logout_of(token)).await?.is_some() {
             self.model.log_out(token);
         }
         Ok(())
@@ -257,7 +255,7 @@ impl World {
 
     async fn logout_all(&mut self, at: usize, index: Index) -> TestCaseResult {
         let Some(token) = self.pick(index, false) else { return Ok(()) };
-        let operation = Operation::LogoutAll { bearer: self.model.tokens[token].text.clone().into() };
+        let operation = Operation::LogoutAll { bearer: self.text(token) };
         if self.succeeds(at, token, operation).await?.is_some() {
             self.model.end_all(self.model.tokens[token].user, self.gateways[at].clock.now());
         }
@@ -270,13 +268,9 @@ impl World {
         if self.model.users[user].blocked || self.model.users[user].deleted {
             return Ok(());
         }
-        let new = format!("{PASSWORD} {}", self.model.tokens.len());
-        let operation = Operation::ChangePassword {
-            bearer: self.model.tokens[token].text.clone().into(),
-            current: self.passwords[user].clone().into(),
-            new: new.clone().into(),
-        };
-        if let Some(Outcome::PasswordChanged(_, pair)) = self.succeeds(at, token, operation).await? {
+        let new = self.next_password();
+        let outcome = self.succeeds(at, token, self.change_of(token, &new)).await?;
+        if let Some(Outcome::PasswordChanged(_, pair)) = outcome {
             self.model.end_all(user, self.gateways[at].clock.now());
             self.passwords[user] = new;
             self.new_session(at, user, &pair).await?;
@@ -291,121 +285,28 @@ impl World {
         token: usize,
         operation: Operation,
     ) -> Result<Option<Outcome>, TestCaseError> {
-        let gateway = &self.gateways[at];
-        let is_over = self.model.is_over(token, &gateway.lifetimes, gateway.clock.now());
-        let outcome = gateway.run(operation).await;
-        let alive = !is_over && !self.model.is_dead(token);
-        let unsure = gateway.behind || (alive && self.model.is_timeless(token));
-        if !unsure {
+        let (alive, sure) = (self.is_alive(at, token), self.is_sure(at, token));
+        let is_over = self.is_over(at, token);
+        let outcome = self.gateways[at].run(operation).await;
+        if sure {
             prop_assert_eq!(outcome.is_ok(), alive, "{}: {:?}", payload(&self.model, token), outcome);
         }
         prop_assert!(!(is_over && outcome.is_ok()));
         Ok(outcome.ok())
     }
 
-    /// A session has begun: it is in the store, and whichever had to go for it was the least recently refreshed.
-    async fn new_session(&mut self, at: usize, user: usize, pair: &TokenPair) -> TestCaseResult {
+    fn is_over(&self, at: usize, token: usize) -> bool {
         let gateway = &self.gateways[at];
-        let now = gateway.clock.now();
-        let verified = token::verify(&pair.refresh, &keys(), &gateway.profile(), now).unwrap();
-        let ends_at = now.plus(gateway.lifetimes.session);
-        let id = verified.session.unwrap();
-        let there = gateway.store.sessions_of(&self.ids[user], Timestamp::default(), 100).await.unwrap();
-        prop_assert!(there.len() <= PER_USER as usize);
-        let log = gateway.store.log_after(0, 10_000).await.unwrap().entries;
-        self.model.sessions.push(Session { user, dead: false, refreshed_at: now, ends_at, access: None, id });
-        let session = self.model.sessions.len() - 1;
-        self.keep(at, session, pair);
-        let kept = |session: &Session| there.iter().any(|one| one.id == session.id);
-        let others = &self.model.sessions[..session];
-        let least = others.iter().filter(|one| kept(one)).map(|one| one.refreshed_at).min();
-        for index in 0..session {
-            let one = &self.model.sessions[index];
-            if one.user != user || one.dead || kept(one) {
-                continue;
-            }
-            if log.iter().any(|entry| entry.revocation.what == Revoked::Session(one.id)) {
-                prop_assert_eq!(there.len(), PER_USER as usize);
-                prop_assert!(least.is_none_or(|least| one.refreshed_at <= least));
-                self.model.end_session(index);
-            } else {
-                // Swept: nothing of it is alive but by a leeway, on a clock that is behind.
-                let over = |token: &Token| now >= Timestamp::from_seconds(token.expires_at + 50);
-                let tokens = self.model.tokens.iter();
-                prop_assert!(tokens.filter(|token| token.session == Some(index)).all(over));
-            }
-        }
-        Ok(())
+        self.model.is_over(token, &gateway.lifetimes, gateway.clock.now())
     }
 
-    /// Remembers what was handed out, which may be what was handed out before.
-    fn keep(&mut self, at: usize, session: usize, pair: &TokenPair) {
-        for (text, refresh) in [(&pair.access, false), (&pair.refresh, true)] {
-            let known = self.model.find(text);
-            let gateway = &self.gateways[at];
-            let verified = token::verify(text, &keys(), &gateway.profile(), gateway.clock.now());
-            let token = known.unwrap_or_else(|| {
-                let verified = verified.unwrap();
-                self.model.tokens.push(Token {
-                    text: text.clone(),
-                    user: self.model.sessions[session].user,
-                    refresh,
-                    session: Some(session),
-                    names_session: true,
-                    issued_at: verified.issued_at,
-                    made_at: gateway.clock.now().seconds(),
-                    expires_at: verified.expires_at,
-                    killed: false,
-                });
-                self.model.tokens.len() - 1
-            });
-            if !refresh {
-                self.model.sessions[session].access = Some(token);
-            }
-        }
+    fn is_alive(&self, at: usize, token: usize) -> bool {
+        !self.is_over(at, token) && !self.model.is_dead(token)
     }
 
-    /// A backend, whose clock is right, makes a token that lives as long as any may here.
-    fn mint(&mut self, foreign: Foreign) {
-        let now = self.gateways[0].clock.now().seconds();
-        let lifetime = if foreign.refresh { SHORTEST_REFRESH } else { SHORTEST_ACCESS };
-        let expires_at = now + lifetime.as_secs();
-        let kind = if foreign.refresh { "refresh" } else { "access" };
-        let mut payload = json!({
-            "token_type": kind, "exp": expires_at, "user_id": self.ids[foreign.user].as_str(),
-        });
-        if foreign.has_iat {
-            payload["iat"] = now.into();
-        }
-        let digits = format!("{:032x}", self.model.tokens.len());
-        match foreign.jti {
-            0 => {}
-            1 => payload["jti"] = digits.into(),
-            _ => payload["jti"] = format!("{}-0000-4000-8000-{}", &digits[..8], &digits[20..]).into(),
-        }
-        let text = sign(&payload.to_string());
-        if self.model.find(&text).is_none() {
-            self.model.tokens.push(Token {
-                text,
-                user: foreign.user,
-                refresh: foreign.refresh,
-                session: None,
-                names_session: false,
-                issued_at: foreign.has_iat.then_some(now),
-                made_at: now,
-                expires_at,
-                killed: false,
-            });
-        }
-    }
-
-    fn pick(&self, index: Index, refresh: bool) -> Option<usize> {
-        let fitting: Vec<_> = (0..self.model.tokens.len())
-            .filter(|token| self.model.tokens[*token].refresh == refresh)
-            .collect();
-        // Mostly young ones: old ones are dead for all sorts of reasons.
-        let young = fitting.len().saturating_sub(8);
-        (!fitting.is_empty()).then(|| *index.get(&fitting[young..]))
+    /// Whether the gateway must know which of the two it is.
+    fn is_sure(&self, at: usize, token: usize) -> bool {
+        !self.gateways[at].behind && !(self.is_alive(at, token) && self.model.is_timeless(token))
     }
 }
 

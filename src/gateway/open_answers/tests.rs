@@ -113,8 +113,15 @@ async fn an_answer_is_cut_when_its_token_dies_and_not_before() {
     house.a_second().await;
     assert_eq!([short.cut(), long.cut(), other.cut()], [None, Some(Cut::Revoked), None]);
 
+    // It comes behind a walk, and goes before anything that the walk has seen.
+    let late = house.open(4, 30);
+    house.a_second().await;
+    house.clock.advance(Duration::from_secs(30) + LEEWAY);
+    house.a_second().await;
+    assert_eq!([late.cut(), short.cut()], [Some(Cut::Expired), None]);
+
     // As far as clocks may differ, the judge lets it pass as well.
-    house.clock.advance(Duration::from_secs(60) + LEEWAY - Duration::from_millis(1));
+    house.clock.advance(Duration::from_secs(30) - Duration::from_millis(1));
     house.a_second().await;
     assert_eq!(short.cut(), None);
     house.clock.advance(Duration::from_millis(1));

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, future::pending};
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -34,6 +35,19 @@ impl Bench {
     async fn feed(&self) -> Feed {
         let (list, metrics) = (self.list.clone(), self.metrics.clone());
         Feed::catch_up(self.store.clone(), list, metrics, self.clock.clone()).await.unwrap()
+    }
+
+    /// As an operator with a shell.
+    fn sql(&self) -> Connection {
+        Connection::open(self.folder.path().join("portcullis.db")).unwrap()
+    }
+
+    /// So many tokens at once, as no gateway would write them.
+    fn append(&self, tokens: u32) {
+        let sql = "WITH RECURSIVE row (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM row LIMIT ?1)
+                   INSERT INTO revocations (kind, id, until)
+                   SELECT 1, randomblob(16), 2000000000000 FROM row WHERE ?1 > 0";
+        self.sql().execute(sql, [tokens]).unwrap();
     }
 
     fn refuses(&self, token: &Verified) -> Option<Cause> {
@@ -87,29 +101,36 @@ async fn a_new_gateway_knows_the_whole_log_before_it_opens() {
 
 #[tokio::test]
 async fn a_log_of_several_pages_is_read_to_its_end() {
-    let bench = Bench::new();
-    let last = PAGE + PAGE / 2;
-    let waiting: Vec<_> = (0..last)
-        .map(|n| {
-            let (store, id) = (bench.store.clone(), [n.to_be_bytes(); 4].concat());
-            let id = TokenId::from_bytes(*id.first_chunk().unwrap());
-            async move { store.revoke_token(id, T0).await.unwrap() }
-        })
-        .collect();
-    // Fewer at once than the store's queue takes.
-    let mut waiting = waiting.into_iter();
-    loop {
-        let batch: Vec<_> = waiting.by_ref().take(500).map(tokio::spawn).collect();
-        if batch.is_empty() {
-            break;
-        }
-        for job in batch {
-            job.await.unwrap();
+    for at_first in [FIRST_PAGE, 2 * FIRST_PAGE + 1] {
+        let bench = Bench::new();
+        bench.append(at_first);
+        let mut feed = bench.feed().await;
+        let mut last = at_first;
+        for more in [0, 1, PAGE, 2 * PAGE, PAGE + 1] {
+            bench.append(more);
+            feed.poll_once().await.unwrap();
+            last += more;
+            assert_eq!(bench.list.len(), last as usize);
+            assert_eq!(bench.metrics.revocation_sequence.value(), u64::from(last));
         }
     }
-    bench.feed().await;
-    assert_eq!(bench.list.len(), last as usize);
-    assert_eq!(bench.metrics.revocation_sequence.value(), bench.store.log_head().await.unwrap());
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_failure_counts() {
+    let bench = Bench::new();
+    let mut feed = bench.feed().await;
+    bench.append(PAGE);
+    let sql = "INSERT INTO revocations (kind, user_id, until) VALUES (4, 'no user, ever', 9000000000000)";
+    bench.sql().execute(sql, []).unwrap();
+    bench.append(1);
+    for _ in 0..2 {
+        assert!(feed.poll_once().await.is_err());
+        assert_eq!(bench.list.len(), PAGE as usize);
+    }
+    bench.sql().execute("DELETE FROM revocations WHERE kind = 4", []).unwrap();
+    feed.poll_once().await.unwrap();
+    assert_eq!(bench.list.len(), PAGE as usize + 1);
 }
 
 #[tokio::test]
