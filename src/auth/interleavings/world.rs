@@ -306,7 +306,7 @@ impl World {
 
     /// Whether the gateway must know which of the two it is.
     fn is_sure(&self, at: usize, token: usize) -> bool {
-        !self.gateways[at].behind && !(self.is_alive(at, token) && self.model.is_timeless(token))
+        !(self.gateways[at].behind || self.is_alive(at, token) && self.model.is_timeless(token))
     }
 }
 
