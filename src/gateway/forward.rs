@@ -51,7 +51,7 @@ impl Worker {
             // The judge has just found it there.
             return own(answer::failed(), trail);
         };
-        let body = RequestBody::new(incoming, self.snapshot.bodies.request_idle);
+        let body = RequestBody::new(incoming, head.version, self.snapshot.bodies.request_idle);
         let is_upload = body.framing() != Framing::Absent;
         trail.upload = Some(body.bytes());
         trail.open = principal.map(|principal| {

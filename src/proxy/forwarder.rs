@@ -109,6 +109,7 @@ impl Forwarder {
         if matches!(head.method, Method::CONNECT | Method::TRACE) {
             return Err(ProxyError::MethodRefused);
         }
+        let body = body.settled().await?;
         // HTTP/1.0 knows no interim responses (RFC 9110, section 15.2).
         let exchange = context.interim.filter(|_| head.version == Version::HTTP_11).map(Interim::open);
         let mut handshake = Handshake::of(&mut head, !body.is_end_stream());
@@ -167,6 +168,7 @@ impl Forwarder {
         if matches!(head.method, Method::CONNECT | Method::TRACE) {
             return Err(ProxyError::MethodRefused);
         }
+        let body = body.settled().await?;
         self.preparation.apply(&mut head, &context, body.framing());
         echo::answer(&head, body.with_trailer_rules(&self.preparation, context.method_override)).await
     }

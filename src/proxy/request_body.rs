@@ -2,6 +2,10 @@
 //!
 //! The connection's task reads it while the request waits for its answer, so what both must know lies in one
 //! shared cell: how many bytes have passed, whose turn it is, and how it failed.
+//!
+//! In HTTP/2 a body ends where its stream does, whatever `Content-Length` says, and one that says otherwise is malformed
+//! and must not be forwarded (RFC 9113, section 8.1.1). The upstream takes the request for whole when it has as many bytes
+//! as were announced: the last of them wait here for the end.
 //! Never here: what a slow body is answered with (`gateway`).
 
 use std::{
@@ -13,7 +17,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::Preparation;
@@ -26,21 +32,45 @@ pub struct RequestBody {
     /// `None` for a body that was empty from the start, which costs nothing.
     upload: Option<Rc<Upload>>,
     trailers: Option<TrailerRules>,
+    /// What has been read and is not the upstream's yet: the last of what was announced, or trailers behind it.
+    held: Option<Frame<Bytes>>,
+    /// Whether its end is that of a stream of its own.
+    is_stream: bool,
 }
 
 impl RequestBody {
-    /// The body of a request; more than `idle` without a byte is an error.
-    pub fn new(incoming: Incoming, idle: Duration) -> Self {
+    /// The body of a request of that version; more than `idle` without a byte is an error.
+    pub fn new(incoming: Incoming, version: Version, idle: Duration) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
-        let incoming = Some(Timed::new(incoming, idle));
-        Self { incoming, upload: Some(Rc::default()), trailers: None }
+        let (incoming, upload) = (Some(Timed::new(incoming, idle)), Some(Rc::default()));
+        Self { incoming, upload, trailers: None, held: None, is_stream: version == Version::HTTP_2 }
     }
 
     /// No body.
     pub const fn empty() -> Self {
-        Self { incoming: None, upload: None, trailers: None }
+        Self { incoming: None, upload: None, trailers: None, held: None, is_stream: false }
+    }
+
+    /// Waits for the end of a body that was announced as empty and has not ended: with its head the upstream would have
+    /// the whole request.
+    ///
+    /// # Errors
+    /// [`BodyError`] where more came than was announced, or nothing.
+    pub(super) async fn settled(mut self) -> Result<Self, BodyError> {
+        if self.framing() != Framing::Exact(0) {
+            return Ok(self);
+        }
+        while let Some(frame) = self.frame().await {
+            frame.map_err(|failed| self.why(failed))?;
+        }
+        Ok(Self::empty())
+    }
+
+    fn why(&self, failed: UploadFailed) -> BodyError {
+        let told = self.upload.as_ref().and_then(|upload| upload.take_failure());
+        told.unwrap_or_else(|| BodyError::Aborted(failed.into()))
     }
 
     /// Counts the bytes that have been read of it, also after it is gone.
@@ -68,6 +98,15 @@ impl RequestBody {
         self
     }
 
+    fn fail<T>(&mut self, error: BodyError) -> Poll<Option<Result<T, UploadFailed>>> {
+        if let Some(upload) = &self.upload {
+            upload.failure.set(Some(error));
+        }
+        self.held = None;
+        self.end();
+        Poll::Ready(Some(Err(UploadFailed)))
+    }
+
     fn end(&mut self) {
         self.incoming = None;
         if let Some(upload) = &self.upload {
@@ -85,43 +124,51 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UploadFailed>>> {
         let this = &mut *self;
-        let (Some(incoming), Some(upload)) = (&mut this.incoming, &this.upload) else {
-            return Poll::Ready(None);
-        };
-        upload.turn.set(Turn::Client);
-        match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                upload.turn.set(Turn::Upstream);
-                upload.moves.set(upload.moves.get().wrapping_add(1));
-                if let Some(data) = frame.data_ref() {
-                    upload.bytes.set(upload.bytes.get().saturating_add(data.len() as u64));
-                }
-                let ended = frame.is_trailers() || incoming.is_end_stream();
-                let frame = match frame.into_trailers() {
-                    Ok(trailers) => {
-                        this.trailers.as_ref().map(|rules| Frame::trailers(rules.clean(trailers)))
+        loop {
+            let (Some(incoming), Some(upload)) = (&mut this.incoming, &this.upload) else {
+                return Poll::Ready(this.held.take().map(Ok));
+            };
+            upload.turn.set(Turn::Client);
+            match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    upload.turn.set(Turn::Upstream);
+                    upload.moves.set(upload.moves.get().wrapping_add(1));
+                    if let Some(data) = frame.data_ref() {
+                        upload.bytes.set(upload.bytes.get().saturating_add(data.len() as u64));
                     }
-                    Err(data) => Some(data),
-                };
-                if ended {
-                    this.end();
+                    let ended = frame.is_trailers() || incoming.is_end_stream();
+                    let may_be_whole = !ended && incoming.size_hint().exact() == Some(0);
+                    let frame = match frame.into_trailers() {
+                        Ok(trailers) => {
+                            this.trailers.as_ref().map(|rules| Frame::trailers(rules.clean(trailers)))
+                        }
+                        Err(data) => Some(data),
+                    };
+                    if ended {
+                        this.end();
+                    }
+                    if may_be_whole {
+                        // Empty ones may follow what is held already.
+                        this.held = this.held.take().or(frame);
+                    } else if let Some(held) = this.held.take() {
+                        this.held = frame.filter(Frame::is_trailers);
+                        return Poll::Ready(Some(Ok(held)));
+                    } else {
+                        return Poll::Ready(frame.map(Ok));
+                    }
                 }
-                Poll::Ready(frame.map(Ok))
-            }
-            Some(Err(error)) => {
-                upload.failure.set(Some(error));
-                this.end();
-                Poll::Ready(Some(Err(UploadFailed)))
-            }
-            None => {
-                this.end();
-                Poll::Ready(None)
+                Some(Err(error)) => return this.fail(error),
+                // The HTTP library takes a stream that its client resets with NO_ERROR for one that has ended.
+                None if this.is_stream && !incoming.is_end_stream() => {
+                    return this.fail(BodyError::Aborted("the stream was reset".into()));
+                }
+                None => this.end(),
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.held.is_none() && self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -139,7 +139,7 @@ impl Front {
             service_fn(move |request| {
                 let (forwarder, errors) = (Rc::clone(&forwarder), Rc::clone(&errors));
                 let (head, incoming) = Request::<Incoming>::into_parts(request);
-                let body = RequestBody::new(incoming, idle);
+                let body = RequestBody::new(incoming, head.version, idle);
                 counts.borrow_mut().push(body.bytes());
                 async move {
                     let answer = if head.uri.path() == "/echo" {

@@ -6,7 +6,7 @@ use super::{
     arena::{Arena, answered_as},
 };
 use crate::harness::{
-    frames::{self, CONTINUATION, END_HEADERS, END_STREAM, HEADERS},
+    frames::{self, CONTINUATION, END_HEADERS, END_STREAM, HEADERS, RST_STREAM},
     raw_h2::{Field, Outcome, RawH2},
 };
 
@@ -302,6 +302,47 @@ fn lengths_that_lie() {
     duel.end();
 }
 
+/// The upstream would take what it has for the whole, and the client goes on, or takes it back.
+#[test]
+fn nothing_looks_whole_before_its_end() {
+    let mut duel = Duel::new();
+    let hidden = super::HIDDEN;
+    let length: fn(&[u8]) -> Field<'_> = |length| (b"content-length", length);
+    let more: &dyn Fn(&mut RawH2) = &|h2| h2.data(1, hidden, true);
+    let nothing: &dyn Fn(&mut RawH2) = &|h2| h2.data(1, b"", true);
+    let trailers: &dyn Fn(&mut RawH2) = &|h2| h2.headers(1, &[(b"x-sum", b"1")], true);
+    let twice = [PUBLIC, PUBLIC].concat();
+    // "No error" as well: only who answers may end a request so (RFC 9113, section 8.1).
+    let taken_back = [0, 8].map(|code: u32| {
+        move |h2: &mut RawH2| {
+            h2.frame(RST_STREAM, 0, 1, &code.to_be_bytes());
+            h2.headers(5, GET, true);
+            assert!(matches!(h2.outcome(5), Outcome::Answer(200, _)));
+        }
+    });
+    let began: [(&[Field<'_>], &[&[u8]]); 5] = [
+        (&[length(b"0")], &[]),
+        (&[length(b"5")], &[b"hello"]),
+        (&[length(b"5")], &[b"he", b"", b"llo", b""]),
+        (&[length(b"6")], &[b"hello"]),
+        (&[], &[b"hello"]),
+    ];
+    for (fields, data) in began {
+        for end in &taken_back {
+            duel.late(fields, data, end, &twice, Nothing);
+        }
+        if !fields.is_empty() {
+            duel.late(fields, data, more, PUBLIC, Refused);
+        }
+        if fields != [length(b"6")] {
+            for end in [nothing, trailers] {
+                duel.late(fields, data, end, &[PUBLIC, POSTED].concat(), Passed);
+            }
+        }
+    }
+    duel.end();
+}
+
 #[test]
 fn trailers_that_forge() {
     let mut duel = Duel::new();
@@ -446,6 +487,31 @@ impl Duel {
         let good = verdict.is_ok();
         self.faults.extend(verdict.err());
         good
+    }
+
+    /// As [`Self::post`], ended when another request on the connection has been answered: whatever can be passed on
+    /// without the end has been.
+    fn late(
+        &mut self,
+        fields: &[Field<'_>],
+        data: &[&[u8]],
+        end: &dyn Fn(&mut RawH2),
+        reaches: &[&str],
+        answered: Answered,
+    ) {
+        let head = [&pseudo(b"POST", b"/public/x")[..], fields].concat();
+        let good = self.raw(reaches, answered, |h2| {
+            h2.headers(1, &head, false);
+            for bytes in data {
+                h2.data(1, bytes, false);
+            }
+            h2.headers(3, GET, true);
+            assert!(matches!(h2.outcome(3), Outcome::Answer(200, _)));
+            end(h2);
+        });
+        if !good {
+            self.blame(fields);
+        }
     }
 
     fn blame(&mut self, fields: &[Field<'_>]) {
