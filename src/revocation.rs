@@ -9,6 +9,7 @@ mod feed;
 mod freshness;
 mod list;
 mod settings;
+mod sweep;
 mod unwritten;
 mod users;
 

@@ -28,8 +28,8 @@ pub(super) fn encode(
         .encode_descriptor("revocation_memory", help, Some(&Unit::Bytes), Gauge)?
         .encode_gauge(&number(size.bytes))?;
     if let Some(next) = list.next_expiry() {
-        let help = "When the oldest revocation may be forgotten, as of the last sweep, in seconds since the Unix \
-                    epoch; long past, nobody sweeps";
+        let help = "When the oldest revocation ends, as of the last sweep, in seconds since the Unix epoch; more than \
+                    a day past, nobody sweeps";
         encoder
             .encode_descriptor("revocation_next_expiry", help, Some(&Unit::Seconds), Gauge)?
             .encode_gauge(&next)?;

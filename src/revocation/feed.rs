@@ -8,7 +8,11 @@ use std::{pin::pin, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, info, warn};
 
-use super::{Freshness, RevocationList, unwritten::write_missed};
+use super::{
+    Freshness, RevocationList,
+    sweep::{self, sweep},
+    unwritten::write_missed,
+};
 use crate::{
     clock::{Clock, Stopwatch},
     metrics::Metrics,
@@ -69,7 +73,7 @@ impl Feed {
     /// is away is waited for.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let list = self.list.clone();
-        let sweep = sweep(self.store.clone(), self.list.clone(), self.clock.clone());
+        let sweep = sweep(self.store.clone(), self.list.clone(), self.clock.clone(), sweep::STEADY);
         let write = write_missed(self.store.clone(), self.list.clone(), self.clock.clone());
         tokio::select! {
             biased;
@@ -238,32 +242,6 @@ fn tell_if_stale(list: &RevocationList) -> bool {
     is_stale
 }
 
-/// Sweeps on a coarse timer. Apart from following the log: a store that is slow to write must not delay that.
-async fn sweep(store: Store, list: RevocationList, clock: Clock) {
-    let mut rounds = interval(SWEEP);
-    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        rounds.tick().await;
-        let (swept, now) = (list.clone(), clock.now());
-        if tokio::task::spawn_blocking(move || swept.sweep(now)).await.is_err() {
-            warn!("The revocation list could not be swept");
-        }
-        let mut steps = interval(SWEEP_STEP);
-        loop {
-            steps.tick().await;
-            match store.sweep(clock.now(), SWEPT_AT_ONCE).await {
-                Ok(SWEPT_AT_ONCE..) => {}
-                Ok(_) => break,
-                Err(failure) => {
-                    // A full disk may be full of this; the next round tries again.
-                    warn!(error = %failure, "The store could not be swept: {failure}");
-                    break;
-                }
-            }
-        }
-    }
-}
-
 /// How often the store is asked whether anything was committed: within a second everybody knows.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -272,14 +250,6 @@ const PAGE: u32 = 4096;
 
 /// As [`PAGE`], before anybody is served: to hand over a page costs more than to read one where the machine is busy.
 const FIRST_PAGE: u32 = 16_384;
-
-const SWEEP: Duration = Duration::from_secs(60);
-
-/// Between two steps of a sweep, so that others' writes get their turn.
-const SWEEP_STEP: Duration = Duration::from_millis(100);
-
-/// Rows that one step removes at most.
-const SWEPT_AT_ONCE: u32 = 500;
 
 #[cfg(test)]
 mod tests;

@@ -205,7 +205,7 @@ impl RevocationList {
     }
 
     /// When the first of the present entries expires, as of the last sweep, in seconds since the epoch; `None`
-    /// where none ever does. The oldest go first: one long past means that nobody sweeps.
+    /// where none ever does. The oldest go first, a day after it: one longer past means that nobody sweeps.
     pub fn next_expiry(&self) -> Option<u64> {
         Some(self.0.next_expiry.load(Ordering::Relaxed)).filter(|next| *next > 0)
     }
