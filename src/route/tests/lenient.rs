@@ -118,6 +118,8 @@ pub fn read(path: &[u8], deeds: &[Deed]) -> Read {
             }),
             TrimBlanks => each(&read.path, |segment| trim(segment, b" \t\r\n\x01")),
             TrimEnd => {
+                // Who drops a slash here knows of none in his own patterns either.
+                read.ignores_slash |= read.path.ends_with(b"/");
                 let path = trim(&read.path, b"./ \t\r\n\x01");
                 if path.is_empty() { b"/".to_vec() } else { path }
             }
