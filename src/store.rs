@@ -27,7 +27,7 @@ pub use postgres::Postgres;
 pub use session::{Adoption, IssuedToken, NewSession, Opened, RefreshRequest, Refreshed, Replaced, Session};
 pub use settings::{DatabaseServer, DatabaseTls, Judge, PostgresSettings, Settings};
 pub use sqlite::Sqlite;
-pub use user::{Account, Name, NewUser, User, UserChanges};
+pub use user::{Account, Created, Name, NewUser, User, UserChanges};
 
 use std::fmt;
 
@@ -102,7 +102,7 @@ impl Store {
         new: NewUser,
         session: Option<NewSession>,
         now: Timestamp,
-    ) -> Result<(User, Option<SessionId>), CreateUserError> {
+    ) -> Result<Created, CreateUserError> {
         on!(self, db => db.create_user(new, session, now).await)
     }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     metrics::Limit,
     net::counted_as,
-    store::{CreateUserError, NewUser},
+    store::{CreateUserError, Created, NewUser},
 };
 
 impl Inner {
@@ -51,9 +51,11 @@ impl Inner {
             roles: Vec::new(),
             attributes: BTreeMap::new(),
             restore: false,
+            former_until: Some(self.latest_expiry(now)),
         };
         match self.store.create_user(new_user, Some(session), now).await {
-            Ok((user, session)) => {
+            Ok(Created { user, session, revoked }) => {
+                self.apply(&revoked);
                 // A session was asked for, so one was opened.
                 let session = session.ok_or(Rejection::StoreUnavailable)?;
                 let pair = self.mint(&user, session, &first.access, &first.refresh)?;

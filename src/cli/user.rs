@@ -166,8 +166,9 @@ impl Desk {
             roles: add.roles,
             attributes: add.attributes.into_iter().collect(),
             restore: add.restore,
+            former_until: Some(self.until()),
         };
-        let (user, _) = self.store.create_user(new_user, None, self.clock.now()).await?;
+        let user = self.store.create_user(new_user, None, self.clock.now()).await?.user;
         show::user(&user, add.output.json);
         Ok(())
     }

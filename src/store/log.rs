@@ -83,6 +83,10 @@ impl Revoked {
     /// instant when its `iat` is at most so much later.
     pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
 
+    /// The instant before which nothing was issued: an entry with it ends sessions, which its number orders, and no
+    /// token without session.
+    pub(super) const SESSIONS_ALONE: Timestamp = Timestamp::from_millis(0);
+
     /// Whether both concern the same tokens, be it until other instants.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -93,8 +97,9 @@ impl Revoked {
 
     /// Whether a token without session counts as issued before `instant`. Without `iat` it is older than any.
     pub fn older_than(issued_at: Option<u64>, instant: Timestamp) -> bool {
-        issued_at
-            .is_none_or(|seconds| Timestamp::from_seconds(seconds) <= instant.plus(Self::CLOCK_TOLERANCE))
+        instant != Self::SESSIONS_ALONE
+            && issued_at
+                .is_none_or(|seconds| Timestamp::from_seconds(seconds) <= instant.plus(Self::CLOCK_TOLERANCE))
     }
 }
 

@@ -71,7 +71,7 @@ impl<K: Kind> AnyBench<K> {
     }
 
     async fn user(&self, username: &str) -> UserId {
-        self.store.create_user(new_user(username), None, T0).await.unwrap().0.id
+        self.store.create_user(new_user(username), None, T0).await.unwrap().user.id
     }
 
     /// A session of `user`, whose password hash is [`HASH`], and its first refresh token.
@@ -113,6 +113,7 @@ fn new_user(username: &str) -> NewUser {
         roles: Vec::new(),
         attributes: BTreeMap::new(),
         restore: false,
+        former_until: None,
     }
 }
 

@@ -3,7 +3,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::{clock::Timestamp, id::UserId};
+use super::Revocation;
+use crate::{
+    clock::Timestamp,
+    id::{SessionId, UserId},
+};
 
 /// A user as the store knows them, without the password's hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +68,20 @@ pub struct NewUser {
     pub attributes: BTreeMap<String, String>,
     /// Whether a deleted user's names may be used again.
     pub restore: bool,
+    /// Ids are counted, and a store that was restored from a backup counts some of them again: until when tokens may live
+    /// of whoever had the new user's id before. They are revoked; `None` where nobody can have had it.
+    pub former_until: Option<Timestamp>,
+}
+
+/// A user just created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Who it is.
+    pub user: User,
+    /// The first session, where one was asked for.
+    pub session: Option<SessionId>,
+    /// What to apply to memory.
+    pub revoked: Vec<Revocation>,
 }
 
 impl fmt::Debug for NewUser {

@@ -91,6 +91,7 @@ fn a_restored_backup_lets_nothing_live_that_is_logged_out_after_it() {
         let session = gateway.post("/api/auth/login/", &credentials(name)).expect(200);
         session.member("access")
     });
+    let forgotten = gateway.post("/api/auth/register/", &registration("eve")).expect(201);
     stop(gateway);
     fs::copy(&backup, &store).unwrap();
 
@@ -98,6 +99,12 @@ fn a_restored_backup_lets_nothing_live_that_is_logged_out_after_it() {
     for token in &lost {
         gateway.get_as("/x", token).expect(200);
     }
+    // Whose id is given again, to somebody else.
+    let carol = gateway.post("/api/auth/register/", &registration("carol")).expect(201);
+    assert_eq!(carol.json()["user"]["id"], forgotten.json()["user"]["id"]);
+    gateway.get_as("/x", &forgotten.member("access")).expect(401);
+    gateway.post("/api/auth/token/refresh/", &json!({"refresh": forgotten.member("refresh")})).expect(401);
+    gateway.get_as("/x", &carol.member("access")).expect(200);
     let session = gateway.post("/api/auth/login/", &credentials("ada")).expect(200);
     gateway.post_as("/api/auth/logout/all/", &session.member("access"), &json!({})).expect(200);
     for verb in ["disable", "enable"] {

@@ -58,8 +58,9 @@ impl World {
                 roles: Vec::new(),
                 attributes: BTreeMap::new(),
                 restore: false,
+                former_until: None,
             };
-            self.ids.push(self.gateways[0].store.create_user(new, None, START).await.unwrap().0.id);
+            self.ids.push(self.gateways[0].store.create_user(new, None, START).await.unwrap().user.id);
         }
         for step in steps {
             if step.polls {

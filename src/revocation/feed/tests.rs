@@ -230,8 +230,9 @@ async fn a_login_after_logout_everywhere_lives_within_the_same_millisecond() {
         roles: Vec::new(),
         attributes: BTreeMap::new(),
         restore: false,
+        former_until: None,
     };
-    let user = bench.store.create_user(new, None, T0).await.unwrap().0.id;
+    let user = bench.store.create_user(new, None, T0).await.unwrap().user.id;
     let login = || async {
         let session = crate::store::NewSession {
             refresh: TokenId::random(),

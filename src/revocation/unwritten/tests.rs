@@ -31,8 +31,9 @@ impl Bench {
             roles: Vec::new(),
             attributes: BTreeMap::new(),
             restore: false,
+            former_until: None,
         };
-        self.store.create_user(new, None, T0).await.unwrap().0.id
+        self.store.create_user(new, None, T0).await.unwrap().user.id
     }
 
     async fn login(&self, user: &UserId, now: Timestamp) -> SessionId {

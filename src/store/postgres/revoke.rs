@@ -218,6 +218,15 @@ async fn end_sessions_of(
     append(db, Revoked::UserInstant { user: user.clone(), at }, until).await
 }
 
+/// Ends the sessions of somebody who had a new user's id before. What a backend made for that id is the backend's affair.
+pub(super) async fn end_former(
+    db: &Database<'_>,
+    user: &UserId,
+    until: Timestamp,
+) -> Result<Revocation, StoreError> {
+    append(db, Revoked::UserInstant { user: user.clone(), at: Revoked::SESSIONS_ALONE }, until).await
+}
+
 fn until(greatest: Option<Timestamp>, floor: Timestamp) -> Timestamp {
     greatest.map_or(floor, |expiry| expiry.plus(Revocation::SLACK).max(floor))
 }

@@ -4,13 +4,14 @@ use super::{
     Postgres,
     database::{Database, get},
     names::{self, Kind, Wanted},
-    sessions, user_row,
+    revoke, sessions, user_row,
 };
 use crate::{
     clock::Timestamp,
-    id::{SessionId, UserId},
+    id::UserId,
     store::{
-        Account, CreateUserError, Name, NewSession, NewUser, StoreError, UpdateUserError, User, UserChanges,
+        Account, CreateUserError, Created, Name, NewSession, NewUser, StoreError, UpdateUserError, User,
+        UserChanges,
     },
 };
 
@@ -20,7 +21,7 @@ impl Postgres {
         new: NewUser,
         session: Option<NewSession>,
         now: Timestamp,
-    ) -> Result<(User, Option<SessionId>), CreateUserError> {
+    ) -> Result<Created, CreateUserError> {
         let arguments = (new, session, now);
         self.write(arguments, |db, (new, session, now)| Box::pin(create(db, new, session.as_ref(), *now)))
             .await
@@ -80,7 +81,7 @@ async fn create(
     new: &NewUser,
     session: Option<&NewSession>,
     now: Timestamp,
-) -> Result<(User, Option<SessionId>), CreateUserError> {
+) -> Result<Created, CreateUserError> {
     names::lock(db).await?;
     if names::is_taken(db, &new.username, None, new.restore).await? {
         return Err(CreateUserError::NameTaken);
@@ -102,6 +103,10 @@ async fn create(
     if let Some(email) = &new.email {
         names::set(db, &id, Kind::Email, email).await?;
     }
+    let revoked = match new.former_until {
+        Some(until) => vec![revoke::end_former(db, &id, until).await?],
+        None => Vec::new(),
+    };
     // The first session of a new user makes no other go.
     let session = match session {
         Some(session) => Some(sessions::insert(db, &id, session, None, now).await?.session),
@@ -116,7 +121,7 @@ async fn create(
         created_at,
         disabled: false,
     };
-    Ok((user, session))
+    Ok(Created { user, session, revoked })
 }
 
 /// The next number and the id made of it. Imported users may have numbers for ids: behind the highest there is. Whoever

@@ -204,6 +204,11 @@ fn end_sessions_of(
     append(db, Revoked::UserInstant { user: user.clone(), at: now }, until)
 }
 
+/// Ends the sessions of somebody who had a new user's id before. What a backend made for that id is the backend's affair.
+pub(super) fn end_former(db: &Connection, user: &UserId, until: Timestamp) -> rusqlite::Result<Revocation> {
+    append(db, Revoked::UserInstant { user: user.clone(), at: Revoked::SESSIONS_ALONE }, until)
+}
+
 fn block(
     db: &Connection,
     user: &UserId,

@@ -5,13 +5,14 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{
     Sqlite,
     names::{self, Kind},
-    sessions, user_row,
+    revoke, sessions, user_row,
 };
 use crate::{
     clock::Timestamp,
-    id::{SessionId, UserId},
+    id::UserId,
     store::{
-        Account, CreateUserError, Name, NewSession, NewUser, StoreError, UpdateUserError, User, UserChanges,
+        Account, CreateUserError, Created, Name, NewSession, NewUser, StoreError, UpdateUserError, User,
+        UserChanges,
     },
 };
 
@@ -21,7 +22,7 @@ impl Sqlite {
         new: NewUser,
         session: Option<NewSession>,
         now: Timestamp,
-    ) -> Result<(User, Option<SessionId>), CreateUserError> {
+    ) -> Result<Created, CreateUserError> {
         self.write(move |db| create(db, new, session.as_ref(), now)).await
     }
 
@@ -90,7 +91,7 @@ fn create(
     new: NewUser,
     session: Option<&NewSession>,
     now: Timestamp,
-) -> Result<(User, Option<SessionId>), CreateUserError> {
+) -> Result<Created, CreateUserError> {
     if names::is_taken(db, &new.username, None, new.restore)? {
         return Err(CreateUserError::NameTaken);
     }
@@ -109,6 +110,10 @@ fn create(
     if let Some(email) = &new.email {
         names::set(db, &id, Kind::Email, email)?;
     }
+    let revoked = match new.former_until {
+        Some(until) => vec![revoke::end_former(db, &id, until)?],
+        None => Vec::new(),
+    };
     // The first session of a new user makes no other go.
     let session = match session {
         Some(session) => Some(sessions::insert(db, &id, session, None, now)?.session),
@@ -123,7 +128,7 @@ fn create(
         created_at: now,
         disabled: false,
     };
-    Ok((user, session))
+    Ok(Created { user, session, revoked })
 }
 
 /// The next number and the id made of it. Imported users may have numbers for ids: behind the highest there is.

@@ -358,7 +358,7 @@ async fn gateways_whose_clocks_are_apart_take_no_lagging_tab_for_a_thief() {
     let clock = Clock::system();
     let early = || clock.now().plus(Duration::from_secs(5));
     let late = || clock.now().minus(Duration::from_secs(5));
-    let user = ahead.create_user(new_user("ada"), None, early()).await.unwrap().0;
+    let user = ahead.create_user(new_user("ada"), None, early()).await.unwrap().user;
     let apart = user.created_at.since(clock.now()).max(clock.now().since(user.created_at));
     assert!(apart < Duration::from_secs(4), "an account is made when the database says so");
     let new = new_session(early());

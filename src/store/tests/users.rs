@@ -1,5 +1,20 @@
 use super::*;
 
+/// Ids are counted; a store that was restored from a backup counts some of them again.
+#[tokio::test]
+async fn what_somebody_had_with_a_new_users_id_is_revoked_first() {
+    let bench = Bench::new();
+    let new = NewUser { former_until: Some(seconds(60)), ..new_user("ada") };
+    let created = bench.store.create_user(new, Some(new_session(T0)), T0).await.unwrap();
+    let [revocation] = &created.revoked[..] else { panic!("{created:?}") };
+    let Revoked::UserInstant { user, at } = &revocation.what else { panic!("{revocation:?}") };
+    assert_eq!((user, revocation.until), (&created.user.id, seconds(60)));
+    assert!(created.session.unwrap().sequence().unwrap() >= revocation.sequence);
+    // A backend's tokens for the new user are good at once, those without `iat` too.
+    assert!(!Revoked::older_than(Some(0), *at) && !Revoked::older_than(None, *at));
+    assert_eq!(bench.log().await, created.revoked);
+}
+
 #[tokio::test]
 async fn a_user_is_found_as_they_were_made() {
     let bench = Bench::new();
@@ -9,7 +24,8 @@ async fn a_user_is_found_as_they_were_made() {
         attributes: BTreeMap::from([("team".to_owned(), "zoë".to_owned())]),
         ..new_user("Ada")
     };
-    let (user, session) = bench.store.create_user(new, Some(new_session(T0)), T0).await.unwrap();
+    let Created { user, session, .. } =
+        bench.store.create_user(new, Some(new_session(T0)), T0).await.unwrap();
     assert_eq!(user.id.as_str(), "1");
     assert_eq!(session.unwrap().sequence(), Some(0));
     assert_eq!(bench.store.user(&user.id).await.unwrap(), Some(user.clone()));
@@ -72,7 +88,7 @@ async fn a_deleted_users_name_is_given_to_nobody_unless_an_operator_says_so() {
     assert_eq!(bench.store.account_by_name(&name("ada"), true, true).await.unwrap(), None);
     assert_eq!(bench.store.create_user(new_user("Ada"), None, T0).await, Err(CreateUserError::NameTaken));
     let restored = NewUser { restore: true, ..new_user("Ada") };
-    let (user, _) = bench.store.create_user(restored.clone(), None, T0).await.unwrap();
+    let user = bench.store.create_user(restored.clone(), None, T0).await.unwrap().user;
     assert_ne!(user.id, ada);
     let found = bench.store.account_by_name(&name("ada"), true, true).await.unwrap();
     assert_eq!(found.unwrap().user, user);
