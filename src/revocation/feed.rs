@@ -33,8 +33,10 @@ pub struct Feed {
     way: u64,
     /// The last entry that was read: it tells whether the log is still the one that it was read from.
     last: Option<Revocation>,
-    /// The log has lost entries, and is being read again from its beginning.
-    again: bool,
+    /// The log has lost entries, and is being read again from its beginning: what was known when that was found.
+    again: Option<u64>,
+    /// The way is a new one, and the log may count on from below what is known here.
+    below: bool,
     away: bool,
     /// Away for so long that nobody is let in.
     stale: bool,
@@ -60,7 +62,8 @@ impl Feed {
             marker,
             way: marker.way,
             last: None,
-            again: false,
+            again: None,
+            below: false,
             away: false,
             stale: false,
         };
@@ -96,6 +99,10 @@ impl Feed {
             self.read_up_to(marker).await?;
         }
         self.list.looked(began);
+        if self.below {
+            // A store that can be read and not written shall not keep the feed; the next look tries again.
+            self.below = self.store.raise_log(self.list.known()).await.is_err();
+        }
         Ok(())
     }
 
@@ -172,7 +179,7 @@ impl Feed {
             let last = entries.last().map(|entry| entry.revocation.sequence);
             let Some(last) = last.filter(|_| entries.len() >= size as usize) else {
                 self.take_in(&entries, metrics);
-                self.again = false;
+                self.again = None;
                 return Ok(());
             };
             // The store reads on meanwhile: nobody is served before the end of a long log.
@@ -185,7 +192,7 @@ impl Feed {
     fn take_in(&mut self, entries: &[Logged], metrics: Option<&Metrics>) {
         for entry in entries {
             if let (Some(metrics), Some(age)) = (metrics, entry.age)
-                && !self.again
+                && self.again.is_none()
                 && !self.list.has_heard(&entry.revocation)
             {
                 metrics.revocation_delay.observe(age);
@@ -200,8 +207,8 @@ impl Feed {
     fn apply(&self, revocation: &Revocation) {
         self.list.apply(revocation);
         // By its number it may seem older than a word that the log has lost.
-        if self.again && matches!(revocation.what, Revoked::UserBlocked(_)) {
-            self.list.apply_local(&revocation.what, revocation.until);
+        if let (Some(known), Revoked::UserBlocked(user)) = (self.again, &revocation.what) {
+            self.list.block_behind(user, known);
         }
     }
 
@@ -209,6 +216,9 @@ impl Feed {
     /// it may have lost entries and given their numbers to others: then all of it is read again, and what is in memory
     /// stays. An entry that was only swept looks the same.
     async fn look_for_loss(&mut self, way: u64) -> Result<(), StoreError> {
+        // First, since sessions are opened meanwhile. Also where the last entry is still there: what this process has
+        // written itself may be lost, and was perhaps never read.
+        self.below = self.store.raise_log(self.list.known()).await.is_err();
         let Some(last) = &self.last else {
             self.way = way;
             return Ok(());
@@ -222,10 +232,9 @@ impl Feed {
             log.sequence = last.sequence,
             "The last revocation read is no longer in the log: it is read again"
         );
-        self.store.raise_log(self.list.known()).await?;
         self.way = found.way;
         self.sequence = 0;
-        self.again = true;
+        self.again = Some(self.list.known());
         Ok(())
     }
 }

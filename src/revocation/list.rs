@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     clock::{Stopwatch, Timestamp},
+    id::UserId,
     metrics::Metrics,
     store::{Revocation, Revoked},
     token::Verified,
@@ -102,7 +103,7 @@ impl RevocationList {
         if token.session.is_some_and(|session| lists.sessions.contains(session.as_bytes(), now)) {
             return Some(Cause::Session);
         }
-        lists.users.refuses(token, now)
+        lists.users.refuses(token, self.known(), now)
     }
 
     /// Refuses what an entry of the log names. Entries may come twice and in any order; none is ever shortened.
@@ -165,6 +166,12 @@ impl RevocationList {
             }
         }
         self.grow(what);
+    }
+
+    /// Blocks a user until an entry of the log behind `known` takes that back.
+    pub(super) fn block_behind(&self, user: &UserId, known: u64) {
+        self.0.users.change(user, |refused| refused.set_blocked_locally(true, known));
+        self.grow(&Revoked::UserBlocked(user.clone()));
     }
 
     /// Forgets what no living token is concerned by, one small part locked at a time. Milliseconds for each hundred

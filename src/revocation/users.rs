@@ -30,11 +30,12 @@ impl Users {
         }
     }
 
-    pub(super) fn refuses(&self, token: &Verified, now: Timestamp) -> Option<Cause> {
+    /// `known` is the log's highest number seen.
+    pub(super) fn refuses(&self, token: &Verified, known: u64, now: Timestamp) -> Option<Cause> {
         if self.len() == 0 {
             return None;
         }
-        self.users.get(&token.user)?.refuses(token, now)
+        self.users.get(&token.user)?.refuses(token, known, now)
     }
 
     pub(super) fn change(&self, user: &UserId, change: impl FnOnce(&mut Refused)) {
@@ -98,6 +99,14 @@ struct Instant {
     until: u32,
 }
 
+impl Instant {
+    /// However far apart clocks may be: no token of a session that was opened after it.
+    fn is_older_by_time(&self, issued_at: Option<u64>) -> bool {
+        let issued_at = issued_at.map_or(Timestamp::FOREVER, Timestamp::from_seconds);
+        issued_at.plus(Revoked::CLOCK_TOLERANCE) < self.at
+    }
+}
+
 /// An instant that the log has not heard of, because the store is away.
 struct Local {
     /// The log's last number known when it was made.
@@ -143,7 +152,7 @@ impl Refused {
         local.until = local.until.max(until);
     }
 
-    fn refuses(&self, token: &Verified, now: Timestamp) -> Option<Cause> {
+    fn refuses(&self, token: &Verified, known: u64, now: Timestamp) -> Option<Cause> {
         if self.blocked {
             return Some(Cause::UserBlocked);
         }
@@ -152,7 +161,15 @@ impl Refused {
         let older_than = |at| Revoked::older_than(token.issued_at, at);
         let by_instant = self.instant.as_ref().is_some_and(|instant| {
             counts(instant.until, now)
-                && opened_at.map_or_else(|| older_than(instant.at), |opened| opened < instant.sequence)
+                && opened_at.map_or_else(
+                    || older_than(instant.at),
+                    |opened| {
+                        // A log that had run ahead of the clock and was restored counts lower than it did. What it
+                        // cannot have reached is younger only if its own time says so as well.
+                        let lost = opened > known && instant.is_older_by_time(token.issued_at);
+                        opened < instant.sequence || lost
+                    },
+                )
         });
         // Sessions opened before and after it may bear one number: those are told apart by time.
         let by_local = self.local.as_ref().is_some_and(|local| {

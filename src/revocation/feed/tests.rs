@@ -341,6 +341,23 @@ async fn a_log_that_has_lost_entries_is_told_by_whatever_is_read() {
     }
 }
 
+/// The feed had not come by yet.
+#[tokio::test]
+async fn a_log_that_has_lost_what_this_gateway_wrote_goes_on_above_it() {
+    let database = store::tests::server::Server::shared().database();
+    let store = Store::open(&Settings::Postgres(store::tests::of(&database))).unwrap();
+    let (metrics, clock) = (Metrics::new(Vec::new()), Clock::manual(T0));
+    let list = RevocationList::new(metrics.clone());
+    let mut feed = Feed::catch_up(store.clone(), list.clone(), metrics, clock).await.unwrap();
+    let kept = store.revoke_token(TokenId::random(), T0).await.unwrap()[0].sequence;
+    feed.poll_once().await.unwrap();
+    let own = store.end_sessions_of(&ada(), T0, T0).await.unwrap().remove(0);
+    list.apply(&own);
+    fail_over(&database, kept);
+    while feed.poll_once().await.is_err() || feed.below {}
+    assert!(store.log_head().await.unwrap() >= own.sequence);
+}
+
 /// As if another server had taken over, which has heard of nothing behind entry `kept`.
 fn fail_over(database: &store::tests::server::Database<'_>, kept: u64) {
     database.sql(&format!(

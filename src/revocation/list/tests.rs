@@ -135,6 +135,21 @@ fn clocks_of_replicas_do_not_matter_to_sessions() {
     assert_eq!(list.refuses(&token(Some(older), Some(30)), T0), Some(Cause::UserInstant));
 }
 
+/// The log had run ahead of the clock when the session was opened, and a backup that knows nothing of that took its place.
+#[test]
+fn a_session_of_a_number_that_nobody_has_reached_goes_by_time_too() {
+    let list = list();
+    list.apply(&entry(5, instant(T0)));
+    let lost = SessionId::opened_at(9000);
+    assert_eq!(list.refuses(&token(Some(lost), Some(-11)), T0), Some(Cause::UserInstant));
+    // Opened elsewhere since, as far as clocks tell: this process has not read so far yet.
+    for issued in [-10, 0, 30] {
+        assert_eq!(list.refuses(&token(Some(lost), Some(issued)), T0), None, "{issued}");
+    }
+    list.apply(&entry(9000, Revoked::Token(TokenId::random())));
+    assert_eq!(list.refuses(&token(Some(lost), Some(-11)), T0), None);
+}
+
 #[test]
 fn tokens_without_session_go_by_time_and_ten_seconds() {
     let list = list();
