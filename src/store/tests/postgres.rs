@@ -599,3 +599,59 @@ async fn a_token_that_is_revoked_while_it_opens_a_session_leaves_none() {
         assert_eq!(bench.store.sessions_of(&ada, T0, 10).await.unwrap(), []);
     }
 }
+
+/// No bound of the server's own ends that wait, nor the end of the connection.
+#[tokio::test]
+async fn commits_that_wait_for_a_standby_that_is_gone_take_no_more_connections_than_the_pool_has() {
+    let server = Server::start(false);
+    let database = server.database();
+    let by_tls = by_tcp(&database, "127.0.0.1", PASSWORD, DatabaseTls::Require);
+    let store = Store::open(&Settings::Postgres(by_tls)).unwrap();
+    let wait_for = |standby| {
+        server.sql("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{standby}'"));
+        server.sql("postgres", "SELECT pg_reload_conf()");
+    };
+    let count = |which| {
+        let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'portcullis'";
+        server.sql("postgres", &format!("{ours}{which}")).parse::<u32>().unwrap()
+    };
+    let waiting = || count(" AND wait_event = 'SyncRep'");
+    // Each of its own, so that none waits for another's lock.
+    let mut users = Vec::new();
+    for number in 0..24 {
+        users.push(store.create_user(new_user(&format!("user{number}")), None, T0).await.unwrap().0.id);
+    }
+    let write = |user: UserId| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let done = store.rehash(&user, HASH, HASH).await;
+            (user, done)
+        })
+    };
+    wait_for("gone");
+    let mut unknown = 0;
+    while unknown < 16 {
+        let round: Vec<_> = users.drain(..8).map(write).collect();
+        for written in round {
+            match written.await.unwrap() {
+                // The server needs a moment to take note.
+                (user, Ok(true)) => users.push(user),
+                (_, Err(StoreError::Unavailable(_))) => unknown += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        let (all, waiting) = (count(""), waiting());
+        assert!(all <= 9 + 3, "{all} connections, of which {waiting} wait for the standby");
+    }
+    let begun = Stopwatch::start();
+    while waiting() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{} wait on", waiting());
+    }
+
+    wait_for("");
+    let begun = Stopwatch::start();
+    while !matches!(write(users[0].clone()).await.unwrap(), (_, Ok(true))) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not recover");
+    }
+    assert!(count("") <= 9);
+}
