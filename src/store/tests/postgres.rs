@@ -655,3 +655,40 @@ async fn commits_that_wait_for_a_standby_that_is_gone_take_no_more_connections_t
     }
     assert!(count("") <= 9);
 }
+
+/// Or that user would be shut out for as long, but for sessions.
+#[tokio::test]
+async fn an_instant_is_hardly_beyond_the_databases_clock_however_far_ahead_a_gateways_is() {
+    let database = Shared::place();
+    let settings = PostgresSettings { judge: Judge::Database, ..of(&database) };
+    let store = Store::open(&Settings::Postgres(settings)).unwrap();
+    let clock = Clock::system();
+    let user = store.create_user(new_user("ada"), None, clock.now()).await.unwrap().0.id;
+    let instant = |revoked: Vec<Revocation>| {
+        let mut instants = revoked.into_iter().filter_map(|revocation| match revocation.what {
+            Revoked::UserInstant { at, .. } => Some(at),
+            _ => None,
+        });
+        instants.next_back().unwrap()
+    };
+    for (ahead, allowed) in [(5, 5), (20 * 60, 10), (86_400, 10)] {
+        let (ahead, allowed) = (Duration::from_secs(ahead), Duration::from_secs(allowed));
+        for way in ["end", "password", "block", "delete"] {
+            let before = clock.now();
+            let now = before.plus(ahead);
+            let revoked = match way {
+                "end" => store.end_sessions_of(&user, T0, now).await.unwrap(),
+                "password" => store.change_password(&user, None, HASH, None, T0, now).await.unwrap().1,
+                "block" => store.block_user(&user, T0, now).await.unwrap(),
+                _ => {
+                    let name = format!("user{}", ahead.as_secs());
+                    let deleted = store.create_user(new_user(&name), None, before).await.unwrap().0.id;
+                    store.delete_user(&deleted, T0, now).await.unwrap()
+                }
+            };
+            let at = instant(revoked);
+            assert!(at >= before.plus(allowed), "{way}: {at} at {before}");
+            assert!(at <= clock.now().plus(allowed), "{way}: {at}, though it is {}", clock.now());
+        }
+    }
+}
