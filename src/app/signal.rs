@@ -20,10 +20,18 @@ pub fn run_until_signal(app: App) -> Result<(), StartError> {
     app.run(first.next_beside(hangup), second.second())
 }
 
+/// From here on, as long as the process lives, SIGHUP and SIGXFSZ kill nobody. To be called before anything that
+/// waits: a start may wait for a database, or read a long log.
+pub(super) fn survive() -> io::Result<()> {
+    // The handler stays when its listener is dropped.
+    drop(signal(SignalKind::hangup())?);
+    survive_file_size_limits()
+}
+
 /// A write beyond the file-size limit (`ulimit -f`) shall fail like one on a full disk. By default its signal, SIGXFSZ,
 /// kills the process; one that is listened to does not.
-pub(super) fn survive_file_size_limits() -> io::Result<()> {
-    // The number on Linux, which `SignalKind` does not name. The handler stays when this listener is dropped.
+fn survive_file_size_limits() -> io::Result<()> {
+    // The number on Linux, which `SignalKind` does not name.
     signal(SignalKind::from_raw(25)).map(drop)
 }
 

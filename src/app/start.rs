@@ -74,7 +74,7 @@ impl App {
         let admin_address = admin_listener.local_addr().map_err(StartError::Resources)?;
 
         let control = control_plane(settings.server.workers).map_err(StartError::Resources)?;
-        control.block_on(async { signal::survive_file_size_limits() }).map_err(StartError::Resources)?;
+        control.block_on(async { signal::survive() }).map_err(StartError::Resources)?;
         let routes = routes(&settings)?;
         let metrics = Metrics::new(routes.routes().iter().map(|route| route.name.clone()).collect());
         metrics.set_certificates(listeners::certificate_ends(&settings));

@@ -12,6 +12,7 @@ mod connect;
 mod database;
 mod failure;
 mod feed;
+mod lent;
 mod names;
 mod open;
 mod refresh;
@@ -27,7 +28,7 @@ mod words;
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_postgres::{Config, IsolationLevel};
 
@@ -36,6 +37,7 @@ use self::{
     database::Database,
     failure::{Trouble, late, meaning, no_connection, trouble},
     feed::FeedLine,
+    lent::{Canceller, Lent},
     thread::StoreThread,
 };
 use super::{DatabaseServer, Durability, Judge, OpenError, PostgresFault, PostgresSettings, StoreError};
@@ -50,6 +52,7 @@ pub struct Postgres {
 /// What operations work with. Never the thread: an operation must not be what keeps it alive.
 struct Shared {
     pool: Pool,
+    canceller: Canceller,
     feed: FeedLine,
     judge: Judge,
     /// As logs name it.
@@ -85,8 +88,9 @@ impl Postgres {
             .map_err(|error| unusable(error.to_string()))?;
         let judge = settings.judge;
         let places = Arc::new(Semaphore::new(OPERATIONS));
+        let canceller = Canceller::new(connector.clone(), thread.background());
         let feed = FeedLine::new(connector, judge);
-        let shared = Shared { pool, feed, judge, place: place(settings), places };
+        let shared = Shared { pool, canceller, feed, judge, place: place(settings), places };
         Ok(Self { shared: Arc::new(shared), thread: Arc::new(thread) })
     }
 
@@ -179,8 +183,9 @@ impl Shared {
         work: Work<A, T, E>,
     ) -> Result<T, Attempt<E>> {
         let pooled = self.pool.get().await;
-        let mut lent = Lent(Some(pooled.map_err(|error| Attempt::last(no_connection(error)))?));
-        let Some(client) = lent.0.as_mut() else { return Err(Attempt::last(failure::closed())) };
+        let pooled = pooled.map_err(|error| Attempt::last(no_connection(error)))?;
+        let mut lent = Lent::new(pooled, &self.canceller);
+        let Some(client) = lent.client() else { return Err(Attempt::last(failure::closed())) };
         let db = if writes {
             let begin =
                 client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).read_only(false);
@@ -229,23 +234,6 @@ impl<E: From<StoreError>> Attempt<E> {
 
     fn at(error: &tokio_postgres::Error, trouble: Trouble) -> Self {
         Self { error: meaning(error).into(), again: trouble != Trouble::None }
-    }
-}
-
-/// A connection out of the pool. Dropped, it is closed: whoever gave up on it left it in the midst of something.
-struct Lent(Option<Object>);
-
-impl Lent {
-    fn give_back(mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(client) = self.0.take() {
-            drop(Object::take(client));
-        }
     }
 }
 

@@ -195,6 +195,21 @@ fn a_token_is_inspected_check_by_check() {
     run(&gateway, &["user", "disable", "ada"], "");
     check(inspect(&access), "ok ok ok ok no ok", "disabled or deleted");
 
+    // A backend's refresh token, which names no session: known by the one that it has opened.
+    gateway.register("bob");
+    let adopted = {
+        let (token_type, exp) = ("refresh", now + 3600);
+        let says = json!({"token_type": token_type, "user_id": "2", "iat": now, "exp": exp, "jti": "7"});
+        sign(gateway.folder(), &says)
+    };
+    check(inspect(&adopted), "ok ok ok ok ok", "");
+    let refreshed = || gateway.post("/api/auth/token/refresh/", &json!({"refresh": adopted}));
+    let opened = refreshed().expect(200).member("access");
+    check(inspect(&adopted), "ok ok ok ok ok ok", "");
+    gateway.post_as("/api/auth/logout/", &opened, &json!({})).expect(200);
+    refreshed().expect(401);
+    check(inspect(&adopted), "ok ok ok ok no no", "session has been ended");
+
     // In words, and nothing that moves the operator's cursor.
     let odd = changed("note", json!("\u{1b}[2J\u{9b}x"));
     let (code, out, _) = Process::command(gateway.folder(), &["token", "inspect", "-"], &odd);

@@ -152,6 +152,36 @@ fn a_hangup_ends_nothing() {
     assert_eq!(gateway.wait().0, 0);
 }
 
+/// It waits for a database that has accepted, and says nothing yet.
+#[test]
+fn a_hangup_ends_no_start() {
+    let database = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = TempDir::new().unwrap();
+    let config = format!(
+        "[store]\nurl = \"postgres://gateway@{}/auth\"\n{}",
+        database.local_addr().unwrap(),
+        listening_at("127.0.0.1:0".parse().unwrap())
+    );
+    fs::write(folder.path().join("gateway.toml"), config).unwrap();
+    let gateway = Command::new(Process::program())
+        .arg("run")
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (connection, _) = database.accept().unwrap();
+    let pid = gateway.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    // Nobody else will answer: now it gives up, by itself.
+    drop((connection, database));
+    let ended = gateway.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{:?}: {said}", ended.status);
+    assert!(said.contains("the database `auth`"), "{said}");
+}
+
 #[test]
 fn a_second_signal_ends_at_once() {
     let (asked, upstream_asked) = mpsc::channel::<()>();

@@ -45,8 +45,9 @@ pub(super) async fn inspect(desk: &Desk, options: Options) -> Result<(), CliErro
     let mut verdict = of_token(&examined);
     match &examined {
         Ok(verified) => {
-            verdict.push(revocation(desk, verified, now).await?);
-            verdict.extend(session(desk, verified, now).await?);
+            let in_session = with_session(desk, verified).await?;
+            verdict.push(revocation(desk, verified, &in_session, now).await?);
+            verdict.extend(session(desk, &in_session, now).await?);
         }
         Err(_) => verdict.push(Check { name: "revocation", passed: None, why: String::new() }),
     }
@@ -107,17 +108,32 @@ fn fine(step: TokenStep, examined: &Result<Verified, TokenFault>) -> String {
     }
 }
 
+/// The token, and with it the session that it has opened where it is a refresh token that names none: that session's
+/// end is its own.
+async fn with_session(desk: &Desk, verified: &Verified) -> Result<Verified, CliError> {
+    let session = match (verified.kind, verified.session) {
+        (TokenKind::Refresh, None) => desk.store.adopted_session(verified.token, &verified.user).await?,
+        (TokenKind::Access | TokenKind::Refresh, named) => named,
+    };
+    Ok(Verified { session, ..verified.clone() })
+}
+
 /// Asks the store's log what a gateway asks its memory, which is the log's copy: by the same rule, of the entries that
-/// it looks at.
-async fn revocation(desk: &Desk, verified: &Verified, now: Timestamp) -> Result<Check, CliError> {
+/// it looks at. Twice: of the token as it is, and of the token as one of its session.
+async fn revocation(
+    desk: &Desk,
+    verified: &Verified,
+    in_session: &Verified,
+    now: Timestamp,
+) -> Result<Check, CliError> {
     let list = RevocationList::new(Metrics::default());
-    let entries = desk.store.log_about(verified.token, verified.session, &verified.user, ENTRIES).await?;
+    let entries = desk.store.log_about(verified.token, in_session.session, &verified.user, ENTRIES).await?;
     if entries.len() < ENTRIES as usize {
         entries.iter().for_each(|entry| list.apply(&entry.revocation));
     } else {
         Feed::catch_up(desk.store.clone(), list.clone(), Metrics::default(), desk.clock.clone()).await?;
     }
-    let cause = list.refuses(verified, now);
+    let cause = list.refuses(verified, now).or_else(|| list.refuses(in_session, now));
     let why = match cause {
         None => "the log says nothing against it",
         Some(Cause::Session) => "its session has been ended",

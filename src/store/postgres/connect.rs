@@ -43,6 +43,12 @@ impl Connector {
         Ok(client)
     }
 
+    /// Asks the server to cancel what it does on that connection, by a connection that ends with the asking
+    /// (PostgreSQL's protocol, section 54.2.8). Bounded by whoever calls.
+    pub(super) async fn cancel(&self, client: &Client) -> Result<(), Error> {
+        client.cancel_token().cancel_query(self.tls.clone()).await
+    }
+
     async fn connect(&self) -> Result<(Client, JoinHandle<()>), Error> {
         let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
         let hints = Arc::clone(&self.hints);

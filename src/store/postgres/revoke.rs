@@ -213,8 +213,7 @@ async fn end_sessions_of(
     now: Timestamp,
 ) -> Result<Revocation, StoreError> {
     let until = until(session_row::delete_all(db, user).await?, until_floor);
-    // Tokens without session carry gateways' times: of two clocks the later one counts.
-    let at = db.now(now).await?.max(now);
+    let at = instant(db, now).await?;
     append(db, Revoked::UserInstant { user: user.clone(), at }, until).await
 }
 
@@ -231,6 +230,13 @@ fn until(greatest: Option<Timestamp>, floor: Timestamp) -> Timestamp {
     greatest.map_or(floor, |expiry| expiry.plus(Revocation::SLACK).max(floor))
 }
 
+/// Until when tokens without session are dead. They carry the times of whoever issued them: of two clocks the later one
+/// counts. One that is far ahead would shut the user out for as long, so it counts as far as clocks may differ.
+async fn instant(db: &Database<'_>, now: Timestamp) -> Result<Timestamp, StoreError> {
+    let databases = db.now(now).await?;
+    Ok(now.clamp(databases, databases.plus(Revoked::CLOCK_TOLERANCE)))
+}
+
 /// As [`end_sessions_of`], behind a word that blocks the user.
 async fn block(
     db: &Database<'_>,
@@ -245,8 +251,7 @@ async fn block(
     forget(db, user, Kind::UserUnblocked).await?;
     let blocked = append(db, Revoked::UserBlocked(user.clone()), Timestamp::FOREVER).await?;
     // What is dead stays dead when the user is unblocked.
-    // Tokens without session carry gateways' times: of two clocks the later one counts.
-    let at = db.now(now).await?.max(now);
+    let at = instant(db, now).await?;
     Ok(vec![blocked, append(db, Revoked::UserInstant { user: user.clone(), at }, until).await?])
 }
 

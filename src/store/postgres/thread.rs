@@ -18,6 +18,19 @@ use tokio_util::task::TaskTracker;
 use super::failure::{closed, panicked};
 use crate::store::StoreError;
 
+/// Does on a [`StoreThread`] what nobody waits for but the thread's end. It does not keep the thread alive.
+pub(super) struct Background {
+    handle: Handle,
+    tasks: TaskTracker,
+}
+
+impl Background {
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // Once the thread has ended, it is dropped.
+        drop(self.tasks.spawn_on(work, &self.handle));
+    }
+}
+
 /// A thread and its runtime. Dropped, it finishes what it has begun, and ends.
 pub(super) struct StoreThread {
     handle: Handle,
@@ -63,6 +76,10 @@ impl StoreThread {
         done.map_err(|error| if error.is_panic() { panicked() } else { closed() })
     }
 
+    pub(super) fn background(&self) -> Background {
+        Background { handle: self.handle.clone(), tasks: self.tasks.clone() }
+    }
+
     /// As [`Self::run`], blocking, on whatever thread; `None` where the work panicked.
     pub(super) fn block_on<T: Send + 'static>(
         &self,
@@ -85,5 +102,6 @@ impl StoreThread {
     }
 }
 
-/// What operations that were begun get to finish: each has a bound of its own.
-const GRACE: Duration = Duration::from_secs(6);
+/// What operations that were begun get to finish, and then what is left of them on the server: each has a bound of
+/// its own.
+const GRACE: Duration = Duration::from_secs(8);

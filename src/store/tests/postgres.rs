@@ -599,3 +599,96 @@ async fn a_token_that_is_revoked_while_it_opens_a_session_leaves_none() {
         assert_eq!(bench.store.sessions_of(&ada, T0, 10).await.unwrap(), []);
     }
 }
+
+/// No bound of the server's own ends that wait, nor the end of the connection.
+#[tokio::test]
+async fn commits_that_wait_for_a_standby_that_is_gone_take_no_more_connections_than_the_pool_has() {
+    let server = Server::start(false);
+    let database = server.database();
+    let by_tls = by_tcp(&database, "127.0.0.1", PASSWORD, DatabaseTls::Require);
+    let store = Store::open(&Settings::Postgres(by_tls)).unwrap();
+    let wait_for = |standby| {
+        server.sql("postgres", &format!("ALTER SYSTEM SET synchronous_standby_names = '{standby}'"));
+        server.sql("postgres", "SELECT pg_reload_conf()");
+    };
+    let count = |which| {
+        let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'portcullis'";
+        server.sql("postgres", &format!("{ours}{which}")).parse::<u32>().unwrap()
+    };
+    let waiting = || count(" AND wait_event = 'SyncRep'");
+    // Each of its own, so that none waits for another's lock.
+    let mut users = Vec::new();
+    for number in 0..24 {
+        users.push(store.create_user(new_user(&format!("user{number}")), None, T0).await.unwrap().0.id);
+    }
+    let write = |user: UserId| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let done = store.rehash(&user, HASH, HASH).await;
+            (user, done)
+        })
+    };
+    wait_for("gone");
+    let mut unknown = 0;
+    while unknown < 16 {
+        let round: Vec<_> = users.drain(..8).map(write).collect();
+        for written in round {
+            match written.await.unwrap() {
+                // The server needs a moment to take note.
+                (user, Ok(true)) => users.push(user),
+                (_, Err(StoreError::Unavailable(_))) => unknown += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        let (all, waiting) = (count(""), waiting());
+        assert!(all <= 9 + 3, "{all} connections, of which {waiting} wait for the standby");
+    }
+    let begun = Stopwatch::start();
+    while waiting() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{} wait on", waiting());
+    }
+
+    wait_for("");
+    let begun = Stopwatch::start();
+    while !matches!(write(users[0].clone()).await.unwrap(), (_, Ok(true))) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it does not recover");
+    }
+    assert!(count("") <= 9);
+}
+
+/// Or that user would be shut out for as long, but for sessions.
+#[tokio::test]
+async fn an_instant_is_hardly_beyond_the_databases_clock_however_far_ahead_a_gateways_is() {
+    let database = Shared::place();
+    let settings = PostgresSettings { judge: Judge::Database, ..of(&database) };
+    let store = Store::open(&Settings::Postgres(settings)).unwrap();
+    let clock = Clock::system();
+    let user = store.create_user(new_user("ada"), None, clock.now()).await.unwrap().0.id;
+    let instant = |revoked: Vec<Revocation>| {
+        let mut instants = revoked.into_iter().filter_map(|revocation| match revocation.what {
+            Revoked::UserInstant { at, .. } => Some(at),
+            _ => None,
+        });
+        instants.next_back().unwrap()
+    };
+    for (ahead, allowed) in [(5, 5), (20 * 60, 10), (86_400, 10)] {
+        let (ahead, allowed) = (Duration::from_secs(ahead), Duration::from_secs(allowed));
+        for way in ["end", "password", "block", "delete"] {
+            let before = clock.now();
+            let now = before.plus(ahead);
+            let revoked = match way {
+                "end" => store.end_sessions_of(&user, T0, now).await.unwrap(),
+                "password" => store.change_password(&user, None, HASH, None, T0, now).await.unwrap().1,
+                "block" => store.block_user(&user, T0, now).await.unwrap(),
+                _ => {
+                    let name = format!("user{}", ahead.as_secs());
+                    let deleted = store.create_user(new_user(&name), None, before).await.unwrap().0.id;
+                    store.delete_user(&deleted, T0, now).await.unwrap()
+                }
+            };
+            let at = instant(revoked);
+            assert!(at >= before.plus(allowed), "{way}: {at} at {before}");
+            assert!(at <= clock.now().plus(allowed), "{way}: {at}, though it is {}", clock.now());
+        }
+    }
+}
