@@ -90,18 +90,17 @@ impl Inner {
     pub(super) fn ending(&self, token: &Verified, now: Timestamp) -> Ending {
         // However the lifetimes were when it was made: an entry must outlive the token that was shown.
         let expires_at = Timestamp::from_seconds(token.expires_at).plus(self.tokens.leeway);
-        match token.session {
-            Some(session) => {
-                Ending { what: Revoked::Session(session), until: self.latest_expiry(now).max(expires_at) }
-            }
-            None => Ending { what: Revoked::Token(token.token), until: expires_at },
-        }
+        let (what, until) = match token.session {
+            Some(session) => (Revoked::Session(session), self.latest_expiry(now).max(expires_at)),
+            None => (Revoked::Token(token.token), expires_at),
+        };
+        Ending { what, until, user: token.user.clone() }
     }
 
     /// Everything that the user has until `now`.
     pub(super) fn ending_of_all(&self, user: &UserId, now: Timestamp) -> Ending {
         let what = Revoked::UserInstant { user: user.clone(), at: now };
-        Ending { what, until: self.latest_expiry(now) }
+        Ending { what, until: self.latest_expiry(now), user: user.clone() }
     }
 
     /// Applies what the store has committed. What it could not commit is refused by this process all the same,
@@ -128,7 +127,7 @@ impl Inner {
 
     /// Refuses what the store has not been told, and has it told as soon as it can be.
     pub(super) fn end_here(&self, ending: &Ending) {
-        self.revocations().apply_unwritten(&ending.what, ending.until);
+        self.revocations().apply_unwritten(&ending.what, ending.until, &ending.user);
     }
 }
 
@@ -136,6 +135,8 @@ impl Inner {
 pub(super) struct Ending {
     pub(super) what: Revoked,
     pub(super) until: Timestamp,
+    /// Whose it is.
+    pub(super) user: UserId,
 }
 
 /// A token that was sent, or why it is not taken.

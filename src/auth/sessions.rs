@@ -43,7 +43,11 @@ impl Inner {
             return Err(Rejection::SessionUnknown);
         }
         let ended = self.store.end_session(session, None).await;
-        let ending = Ending { what: Revoked::Session(session), until: self.latest_expiry(now) };
+        let ending = Ending {
+            what: Revoked::Session(session),
+            until: self.latest_expiry(now),
+            user: bearer.user.clone(),
+        };
         self.committed(ended, &ending)?;
         self.metrics.logouts.increment();
         Ok(Outcome::LoggedOut(bearer.user))
