@@ -22,6 +22,7 @@ mod sessions;
 mod settings;
 mod subprotocol;
 mod throttle;
+mod turn_away;
 
 pub use authenticate::{Authenticator, BearerToken, Place, TokenRefusal};
 pub use issue::{Issue, IssueError, Issued};

@@ -1,6 +1,7 @@
 //! A user's own sessions: listed, and ended one by one.
 
 use super::{
+    logout::Ending,
     operation::{Outcome, Rejection},
     service::Inner,
 };
@@ -42,7 +43,12 @@ impl Inner {
             return Err(Rejection::SessionUnknown);
         }
         let ended = self.store.end_session(session, None).await;
-        self.committed(ended, Revoked::Session(session), self.latest_expiry(now))?;
+        let ending = Ending {
+            what: Revoked::Session(session),
+            until: self.latest_expiry(now),
+            user: bearer.user.clone(),
+        };
+        self.committed(ended, &ending)?;
         self.metrics.logouts.increment();
         Ok(Outcome::LoggedOut(bearer.user))
     }

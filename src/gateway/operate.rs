@@ -46,17 +46,19 @@ impl Worker {
         let caller =
             Caller { address: trail.provenance.client, agent: String::from_utf8_lossy(agent).into_owned() };
         let places = if operation.only_ends() { &self.endings } else { &self.operations };
-        let Some(place) = places.begin(counted_as(trail.provenance.client)) else {
-            return dialect::reject(&Rejection::Overloaded);
+        let outcome = match places.begin(counted_as(trail.provenance.client)) {
+            Some(place) => {
+                let auth = self.auth.clone();
+                // A client that goes away drops this wait, and never the operation.
+                let done = self.control.spawn(async move {
+                    // Held to the end of the operation: the client may be gone long before.
+                    let _place = place;
+                    auth.run(operation, caller).await
+                });
+                done.await
+            }
+            None => Ok(Err(self.auth.turn_away(&operation))),
         };
-        let auth = self.auth.clone();
-        // A client that goes away drops this wait, and never the operation.
-        let outcome = self.control.spawn(async move {
-            // Held to the end of the operation: the client may be gone long before.
-            let _place = place;
-            auth.run(operation, caller).await
-        });
-        let outcome = outcome.await;
         match outcome {
             Ok(Ok(outcome)) => {
                 trail.user = Some(outcome.user().clone());

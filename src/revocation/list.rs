@@ -137,11 +137,13 @@ impl RevocationList {
         }
     }
 
-    /// Refuses what could not be written into the log because the store is away, and has [`super::Feed`] write it once
-    /// the store is back. Until then only this process knows of it, and not after a restart.
-    pub fn apply_unwritten(&self, what: &Revoked, until: Timestamp) {
+    /// Refuses what could not be written into the log because the store is away, or too many wait for it, and has
+    /// [`super::Feed`] write it once that is over. Until then only this process knows of it, and not after a restart.
+    ///
+    /// `user` is whose tokens it concerns: of one user only so many can wait, the others are refused here alone.
+    pub fn apply_unwritten(&self, what: &Revoked, until: Timestamp, user: &UserId) {
         self.apply_local(what, until);
-        self.0.unwritten.add(what, until, &self.0.metrics);
+        self.0.unwritten.add(what, until, user, &self.0.metrics);
     }
 
     /// Refuses what has no number here: what could not be written, or what somebody else has written whose word has not

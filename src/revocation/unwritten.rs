@@ -1,10 +1,10 @@
-//! Revocations in force here that the store could not keep: in memory, and written as soon as it can be.
+//! Revocations in force here that the store could not keep or was not asked to: in memory, and written as soon as it can be.
 //!
 //! Never here: what is in force (`list`). Lost with the process, as whoever asked was told by a 503.
 
 use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,20 +21,30 @@ use crate::{
 
 /// What this process refuses and the store could not keep: it is written once the store is back.
 ///
-/// Whoever asked was told that it failed, but cannot ask again: the token that would ask is refused here. Bounded;
-/// only living tokens get anything in here.
+/// Whoever asked was told that it failed, but cannot ask again: the token that would ask is refused here. Bounded, for
+/// each user too; only living tokens get anything in here.
 #[derive(Debug, Default)]
-pub(super) struct Unwritten(Mutex<VecDeque<Missed>>);
+pub(super) struct Unwritten(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    missed: VecDeque<Missed>,
+    of_user: HashMap<UserId, usize>,
+    /// Whether operators know that there is no room.
+    told: bool,
+}
 
 /// One revocation that the log lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Missed {
     what: Revoked,
     until: Timestamp,
+    /// Whose tokens it concerns.
+    user: UserId,
 }
 
 impl Unwritten {
-    pub(super) fn add(&self, what: &Revoked, until: Timestamp, metrics: &Metrics) {
+    pub(super) fn add(&self, what: &Revoked, until: Timestamp, user: &UserId, metrics: &Metrics) {
         match what {
             // Taking a refusal back can wait for whoever wants that.
             Revoked::UserUnblocked(_) => return,
@@ -44,9 +54,9 @@ impl Unwritten {
             | Revoked::UserInstant { .. } => {}
         }
         let mut queue = self.queue();
-        // One client with many requests shall not take everybody's room. Looked for one by one: the store is away, and
-        // whoever asks waits for seconds as it is.
-        if let Some(missed) = queue.iter_mut().find(|missed| missed.what.is_same(what)) {
+        // Looked for one by one: what is in here is refused, so each living token or session brings one such walk, and
+        // hardly another.
+        if let Some(missed) = queue.missed.iter_mut().find(|missed| missed.what.is_same(what)) {
             missed.until = missed.until.max(until);
             if let (Revoked::UserInstant { at: known, .. }, Revoked::UserInstant { at, .. }) =
                 (&mut missed.what, what)
@@ -55,41 +65,70 @@ impl Unwritten {
             }
             return;
         }
-        if queue.len() < CAPACITY {
-            queue.push_back(Missed { what: what.clone(), until });
+        if queue.has_room(user) {
+            queue.push(Missed { what: what.clone(), until, user: user.clone() });
             return;
         }
+        let is_news = !std::mem::replace(&mut queue.told, true);
         drop(queue);
         metrics.revocations_forgotten.increment();
-        error!("A revocation that the store could not keep will not be written: too many wait already");
+        if is_news {
+            error!(
+                user.id = %user,
+                "A revocation that the store could not keep will not be written, nor will others: too many wait already"
+            );
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue().len()
+        self.queue().missed.len()
     }
 
     fn first(&self) -> Option<Missed> {
-        self.queue().front().cloned()
+        self.queue().missed.front().cloned()
     }
 
     /// It stays where it has grown meanwhile.
     fn written(&self, missed: &Missed) {
         let mut queue = self.queue();
-        if queue.front() == Some(missed) {
-            queue.pop_front();
+        if queue.missed.front() == Some(missed) {
+            queue.pop();
         }
     }
 
     /// Behind the others: what is wrong may be with this one alone.
     fn put_off(&self) {
         let mut queue = self.queue();
-        if queue.len() > 1 {
-            queue.rotate_left(1);
+        if queue.missed.len() > 1 {
+            queue.missed.rotate_left(1);
         }
     }
 
-    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Missed>> {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// One account, with as many tokens as a backend makes for it, shall not take everybody's room.
+    fn has_room(&self, user: &UserId) -> bool {
+        self.missed.len() < CAPACITY && self.of_user.get(user).is_none_or(|of_user| *of_user < OF_ONE_USER)
+    }
+
+    fn push(&mut self, missed: Missed) {
+        *self.of_user.entry(missed.user.clone()).or_default() += 1;
+        self.missed.push_back(missed);
+    }
+
+    fn pop(&mut self) {
+        let Some(missed) = self.missed.pop_front() else { return };
+        if let Entry::Occupied(mut of_user) = self.of_user.entry(missed.user) {
+            *of_user.get_mut() = of_user.get().saturating_sub(1);
+            if *of_user.get() == 0 {
+                of_user.remove();
+            }
+        }
+        self.told = false;
     }
 }
 
@@ -161,6 +200,9 @@ async fn end_older_sessions(
 
 /// Revocations that may wait: some megabytes.
 const CAPACITY: usize = 10_000;
+
+/// Of those, the most that concern one user: more than they have sessions, as a rule.
+const OF_ONE_USER: usize = 256;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -15,7 +15,11 @@ use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::{Answer, Client, NOW, Process, TestGateway, bearer, credentials, registration, request};
+use crate::harness::{
+    Answer, Backend, Client, NOW, Process, TestGateway, bearer, claims, credentials, registration, request,
+};
+
+const LOGOUT: &str = "/api/auth/logout/";
 
 const ROUTES: &str = r#"
     [auth]
@@ -233,6 +237,100 @@ fn strangers_who_wait_for_the_store_keep_nobody_from_logging_out() {
     }
     eventually(|| number(&gateway, "portcullis_revocations_unwritten") == 0.0);
     gateway.get_as("/x", &access).expect(401);
+}
+
+/// While the store hangs, one account can take every place of those who log out. Who finds none logs out all the same.
+#[test]
+fn a_logout_that_finds_no_place_is_in_force_here_and_written_once_it_can_be() {
+    let gateway = TestGateway::with(ROUTES);
+    let elsewhere = TestGateway::beside(&gateway, ROUTES);
+    let backend = Backend::of(&gateway);
+    let [ada, bob, cleo, dora, eve, finn] =
+        ["ada", "bob", "cleo", "dora", "eve", "finn"].map(|name| gateway.register(name));
+    let (again_cleo, again_dora, again_eve) =
+        (gateway.login("cleo"), gateway.login("dora"), gateway.login("eve"));
+    let backends = |user: &Answer, kind: &str, jti: &str, exp: u64| {
+        let more = json!({"token_type": kind, "jti": jti, "exp": NOW.seconds() + exp});
+        backend.refresh_token(user, &more)
+    };
+    let of_none = [("access", "1"), ("refresh", "2")].map(|(kind, jti)| backends(&finn, kind, jti, 600));
+    let spared_of_none = backends(&finn, "access", "3", 600);
+    let expired = backend.sign(&json!({
+        "token_type": "access", "exp": NOW.seconds() - 1, "iat": NOW.seconds() - 60,
+        "user_id": finn.json()["user"]["id"], "sid": claims(&finn.member("access"))["sid"],
+    }));
+    let lock = open(gateway.folder());
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (sender, answered) = mpsc::channel();
+    let session = |pair: &Answer| {
+        let sid = claims(&pair.member("access"))["sid"].as_str().unwrap().to_owned();
+        format!("/api/auth/sessions/{sid}/")
+    };
+    let end = |client: &Client, path: &str, pair: &Answer| {
+        client.request("DELETE", path, &[&bearer(&pair.member("access"))], b"").status
+    };
+    thread::scope(|scope| {
+        for _ in 0..80 {
+            let (client, sender) = (gateway.client(), sender.clone());
+            let path = session(&again_eve);
+            let (end, eve) = (&end, &eve);
+            scope.spawn(move || sender.send(end(&client, &path, eve)));
+        }
+        // The first that is answered is one that found no place: all are taken.
+        assert_eq!(answered.recv_timeout(Duration::from_secs(20)), Ok(503));
+
+        let (access, refresh) = (ada.member("access"), bob.member("refresh"));
+        let everything = bearer(&cleo.member("access"));
+        let body = |refresh: &str| json!({"refresh": refresh});
+        for answer in [
+            gateway.post_as(LOGOUT, &access, &json!({})),
+            gateway.post_as(LOGOUT, &expired, &body(&refresh)),
+            gateway.request("POST", "/api/auth/logout/all/", &[&everything], b""),
+            gateway.post_as(LOGOUT, &of_none[0], &body(&of_none[1])),
+        ] {
+            assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+        }
+        assert_eq!(end(&gateway, &session(&dora), &dora), 503);
+        // Nobody can say whose another session is, nor may anybody end somebody else's.
+        assert!(matches!(end(&gateway, &session(&finn), &again_dora), 404 | 503));
+        gateway.post_as(LOGOUT, &finn.member("access"), &body(&again_dora.member("refresh"))).expect(401);
+        gateway.post_as(LOGOUT, &expired, &json!({})).expect(401);
+        gateway.post_as(LOGOUT, &finn.member("refresh"), &json!({})).expect(401);
+        gateway.post(LOGOUT, &body(&format!("{}x", finn.member("refresh")))).expect(401);
+        gateway.post(LOGOUT, &json!({})).expect(400);
+        // Who asks again has been heard.
+        gateway.post_as(LOGOUT, &access, &json!({})).expect(401);
+        assert_eq!(number(&gateway, "portcullis_revocations_unwritten"), 6.0);
+
+        let dead = |gateway: &TestGateway, token: &str| {
+            gateway.post("/api/auth/token/verify/", &json!({"token": token})).status == 401
+        };
+        let ended: Vec<String> = [&ada, &bob, &cleo, &again_cleo, &dora]
+            .into_iter()
+            .flat_map(|pair| [pair.member("access"), pair.member("refresh")])
+            .chain(of_none)
+            .collect();
+        let spared: Vec<String> = [&again_dora, &eve, &finn]
+            .into_iter()
+            .flat_map(|pair| [pair.member("access"), pair.member("refresh")])
+            .chain([spared_of_none])
+            .collect();
+        for (number, token) in ended.iter().enumerate() {
+            assert!(dead(&gateway, token), "{number}");
+            assert!(!dead(&elsewhere, token), "{number}");
+        }
+        drop(lock);
+        eventually(|| number(&gateway, "portcullis_revocations_unwritten") == 0.0);
+        for token in &ended {
+            eventually(|| dead(&elsewhere, token));
+        }
+        for (number, token) in spared.iter().enumerate() {
+            assert!(!dead(&gateway, token) && !dead(&elsewhere, token), "{number}");
+        }
+    });
+    gateway.get_as("/x", &ada.member("access")).expect(401);
+    gateway.post("/api/auth/token/refresh/", &json!({"refresh": bob.member("refresh")})).expect(401);
+    elsewhere.post("/api/auth/token/refresh/", &json!({"refresh": bob.member("refresh")})).expect(401);
 }
 
 #[test]

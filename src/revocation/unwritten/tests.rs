@@ -90,10 +90,10 @@ async fn what_the_store_has_missed_is_written_once_it_is_back() {
     let token = TokenId::random();
     let until = after(3600);
     let instant = Revoked::UserInstant { user: user.clone(), at: after(1) };
-    bench.list.apply_unwritten(&Revoked::Session(session), until);
-    bench.list.apply_unwritten(&Revoked::Token(token), until);
-    bench.list.apply_unwritten(&instant, until);
-    bench.list.apply_unwritten(&Revoked::UserUnblocked(user.clone()), until);
+    bench.list.apply_unwritten(&Revoked::Session(session), until, &user);
+    bench.list.apply_unwritten(&Revoked::Token(token), until, &user);
+    bench.list.apply_unwritten(&instant, until, &user);
+    bench.list.apply_unwritten(&Revoked::UserUnblocked(user.clone()), until, &user);
     assert_eq!(bench.list.unwritten_len(), 3);
 
     let away = open(&bench.folder);
@@ -119,7 +119,7 @@ async fn what_was_kept_after_all_is_not_written_again() {
     let session = bench.login(&user, T0).await;
     let until = after(3600);
     bench.store.end_session(session, Some(until)).await.unwrap();
-    bench.list.apply_unwritten(&Revoked::Session(session), until);
+    bench.list.apply_unwritten(&Revoked::Session(session), until, &user);
     bench.write(&bench.store, T0).await;
     assert_eq!(bench.log().await, [Revoked::Session(session)]);
 }
@@ -129,7 +129,11 @@ async fn an_instant_that_comes_late_ends_nothing_that_began_after_it() {
     let bench = Bench::new();
     let user = bench.user().await;
     let old = bench.login(&user, T0).await;
-    bench.list.apply_unwritten(&Revoked::UserInstant { user: user.clone(), at: after(10) }, after(3600));
+    bench.list.apply_unwritten(
+        &Revoked::UserInstant { user: user.clone(), at: after(10) },
+        after(3600),
+        &user,
+    );
     // At another gateway, which could reach the store.
     let new = bench.login(&user, after(60)).await;
     bench.write(&bench.store, after(120)).await;
@@ -143,7 +147,11 @@ async fn an_instant_that_comes_late_ends_nothing_that_began_after_it() {
 async fn an_instant_that_comes_late_ends_what_descends_from_an_older_login() {
     let bench = Bench::new();
     let user = bench.user().await;
-    bench.list.apply_unwritten(&Revoked::UserInstant { user: user.clone(), at: after(10) }, after(3600));
+    bench.list.apply_unwritten(
+        &Revoked::UserInstant { user: user.clone(), at: after(10) },
+        after(3600),
+        &user,
+    );
     let new = bench.login(&user, after(60)).await;
     let session = bench.new_session();
     let adoption = Adoption { user: user.clone(), issued_at: Some(T0), login_at: T0, session };
@@ -154,15 +162,40 @@ async fn an_instant_that_comes_late_ends_what_descends_from_an_older_login() {
     assert_eq!(sessions.into_iter().map(|session| session.id).collect::<Vec<_>>(), [new]);
 }
 
-#[tokio::test]
-async fn what_waits_is_bounded() {
+#[test]
+fn what_waits_is_bounded() {
     let metrics = Metrics::new(Vec::new());
     let list = RevocationList::new(metrics.clone());
-    for _ in 0..=CAPACITY {
-        list.apply_unwritten(&Revoked::Token(TokenId::random()), T0);
+    for n in 0..=CAPACITY {
+        let user = (n / OF_ONE_USER).to_string().parse().unwrap();
+        list.apply_unwritten(&Revoked::Token(TokenId::random()), T0, &user);
     }
     assert_eq!((list.unwritten_len(), metrics.revocations_forgotten.value()), (CAPACITY, 1));
     assert_eq!(list.len(), CAPACITY + 1, "it is refused all the same");
+}
+
+/// A backend makes as many tokens for one account as it is asked for.
+#[test]
+fn one_user_has_a_share_of_what_waits() {
+    let metrics = Metrics::new(Vec::new());
+    let list = RevocationList::new(metrics.clone());
+    let [eve, ada]: [UserId; 2] = ["eve", "ada"].map(|name| name.parse().unwrap());
+    for _ in 0..OF_ONE_USER + 3 {
+        list.apply_unwritten(&Revoked::Token(TokenId::random()), T0, &eve);
+    }
+    assert_eq!((list.unwritten_len(), metrics.revocations_forgotten.value()), (OF_ONE_USER, 3));
+    assert_eq!(list.len(), OF_ONE_USER + 3, "they are refused all the same");
+    list.apply_unwritten(&Revoked::Token(TokenId::random()), T0, &ada);
+    assert_eq!(list.unwritten_len(), OF_ONE_USER + 1);
+    // What has been written makes room.
+    list.unwritten().written(&list.unwritten().first().unwrap());
+    list.apply_unwritten(&Revoked::Token(TokenId::random()), T0, &eve);
+    list.apply_unwritten(&Revoked::Token(TokenId::random()), T0, &eve);
+    assert_eq!((list.unwritten_len(), metrics.revocations_forgotten.value()), (OF_ONE_USER + 1, 4));
+    while let Some(first) = list.unwritten().first() {
+        list.unwritten().written(&first);
+    }
+    assert!(list.unwritten().queue().of_user.is_empty(), "a user of whom nothing waits is forgotten");
 }
 
 #[test]
@@ -172,15 +205,15 @@ fn what_is_asked_for_again_takes_no_more_room() {
     let (token, session) = (TokenId::random(), SessionId::opened_at(1));
     for n in 0..100 {
         let later = T0.plus(Duration::from_secs(n));
-        list.apply_unwritten(&Revoked::Token(token), later);
-        list.apply_unwritten(&Revoked::Session(session), later);
-        list.apply_unwritten(&Revoked::UserInstant { user: user.clone(), at: later }, later);
+        list.apply_unwritten(&Revoked::Token(token), later, &user);
+        list.apply_unwritten(&Revoked::Session(session), later, &user);
+        list.apply_unwritten(&Revoked::UserInstant { user: user.clone(), at: later }, later, &user);
     }
     assert_eq!(list.unwritten_len(), 3);
     // What has grown since it was read is written once more.
     let first = list.unwritten().first().unwrap();
     assert_eq!(first.until, T0.plus(Duration::from_secs(99)));
-    list.apply_unwritten(&Revoked::Token(token), T0.plus(Duration::from_secs(100)));
+    list.apply_unwritten(&Revoked::Token(token), T0.plus(Duration::from_secs(100)), &user);
     list.unwritten().written(&first);
     assert_eq!(list.unwritten_len(), 3);
     list.unwritten().written(&list.unwritten().first().unwrap());
