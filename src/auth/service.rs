@@ -7,7 +7,6 @@ use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use super::{
     authenticate::Authenticator,
     operation::{Caller, Operation, Outcome, Rejection, TokenPair},
-    outage::Outage,
     places::Places,
     settings::{Quota, Settings},
     throttle::{Counted, Counting, Throttle},
@@ -19,7 +18,7 @@ use crate::{
     password::{PasswordError, Passwords},
     revocation::{Freshness, RevocationList},
     secret::{ExposeSecret, SecretText},
-    store::{IssuedToken, NewSession, Revocation, Store, StoreError, User},
+    store::{IssuedToken, NewSession, Outage, Revocation, Store, StoreError, User},
     token::{self, ClaimValue, KeyRing, NewToken, Profile, TokenKind, Verified},
 };
 

@@ -1,7 +1,7 @@
 //! What operators are told of a store that fails operations: a line when that begins, one now and then while it lasts,
 //! one when it is over. A line for each would bury what else there is to read.
 //!
-//! Never here: the store, counters (`metrics`).
+//! Never here: what is written (whoever asked the store does that), counters (`metrics`).
 
 use std::{
     sync::{
@@ -15,7 +15,7 @@ use crate::clock::Stopwatch;
 
 /// Failures since one was last told of.
 #[derive(Debug, Default)]
-pub(super) struct Outage {
+pub struct Outage {
     /// Whether the last line was of a failure. So that a success costs one load while all is well.
     told: AtomicBool,
     failures: Mutex<Failures>,
@@ -31,7 +31,7 @@ struct Failures {
 
 impl Outage {
     /// An operation has failed. Where that is to be told, with how many others that nobody has been told of.
-    pub(super) fn failed(&self, now: Stopwatch) -> Option<u64> {
+    pub fn failed(&self, now: Stopwatch) -> Option<u64> {
         let mut failures = self.failures();
         if failures.last.is_some_and(|last| now.since(last) < PAUSE) {
             failures.untold = failures.untold.saturating_add(1);
@@ -43,7 +43,7 @@ impl Outage {
     }
 
     /// An operation was kept. Where that is news, with how many have failed that nobody has been told of.
-    pub(super) fn succeeded(&self) -> Option<u64> {
+    pub fn succeeded(&self) -> Option<u64> {
         if !self.told.load(Ordering::Relaxed) || !self.told.swap(false, Ordering::Relaxed) {
             return None;
         }
