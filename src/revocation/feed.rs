@@ -70,7 +70,8 @@ impl Feed {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let list = self.list.clone();
         let sweep = sweep(self.store.clone(), self.list.clone(), self.clock.clone());
-        let write = write_missed(self.store.clone(), self.list.clone(), self.clock.clone());
+        let write =
+            write_missed(self.store.clone(), self.list.clone(), self.metrics.clone(), self.clock.clone());
         tokio::select! {
             biased;
             () = shutdown => {}
@@ -78,10 +79,7 @@ impl Feed {
             () = write => {}
             () = sweep => {}
         }
-        if list.unwritten_len() > 0 {
-            let lost = list.unwritten_len();
-            warn!(revocations = lost, "Stopped with revocations that the store has never heard of");
-        }
+        list.unwritten().tell_of_loss();
     }
 
     /// Applies what has been committed since the last time, by this process or any other.

@@ -13,10 +13,10 @@ use tracing::{error, info};
 
 use super::RevocationList;
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, Stopwatch, Timestamp},
     id::UserId,
     metrics::Metrics,
-    store::{Revocation, Revoked, Store, StoreError},
+    store::{Outage, Revocation, Revoked, Store, StoreError},
 };
 
 /// What this process refuses and the store could not keep: it is written once the store is back.
@@ -68,6 +68,26 @@ impl Unwritten {
         self.queue().len()
     }
 
+    /// To be called at the end of the process: whoever was logged out here alone is logged in again after it.
+    pub(super) fn tell_of_loss(&self) {
+        let queue = self.queue();
+        let revocations = queue.len();
+        let mut lost = queue.iter().take(NAMED).map(Missed::name).collect::<Vec<_>>().join(", ");
+        drop(queue);
+        let are_lost = match revocations {
+            0 => return,
+            1 => "logout is lost with this process, the store has not heard of it",
+            _ => "logouts are lost with this process, the store has not heard of them",
+        };
+        if revocations > NAMED {
+            lost = format!("{lost} and {} more", revocations - NAMED);
+        }
+        error!(
+            revocations,
+            lost, "{revocations} {are_lost}: log out again, by `portcullis session revoke`, {lost}"
+        );
+    }
+
     fn first(&self) -> Option<Missed> {
         self.queue().front().cloned()
     }
@@ -96,7 +116,8 @@ impl Unwritten {
 /// Writes what the store has missed whenever it can be written. Once for each list: it takes from the front.
 ///
 /// Apart from following the log: a store that cannot be written may still be read.
-pub(super) async fn write_missed(store: Store, list: RevocationList, clock: Clock) {
+pub(super) async fn write_missed(store: Store, list: RevocationList, metrics: Metrics, clock: Clock) {
+    let outage = Outage::default();
     let mut rounds = interval(PAUSE);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -108,9 +129,14 @@ pub(super) async fn write_missed(store: Store, list: RevocationList, clock: Cloc
                     revoked.iter().for_each(|revocation| list.apply(revocation));
                     list.unwritten().written(&missed);
                     written += 1;
+                    outage.succeeded();
                 }
-                // The feed says what is wrong with the store.
-                Err(_) => {
+                // The feed knows nothing of it where the store can be read.
+                Err(failure) => {
+                    metrics.store_failures.increment();
+                    if outage.failed(Stopwatch::start()).is_some() {
+                        tell_of_waiting(list.unwritten_len(), &store, &failure);
+                    }
                     list.unwritten().put_off();
                     break;
                 }
@@ -122,7 +148,31 @@ pub(super) async fn write_missed(store: Store, list: RevocationList, clock: Cloc
     }
 }
 
+fn tell_of_waiting(revocations: usize, store: &Store, failure: &StoreError) {
+    let wait = match revocations {
+        1 => "revocation holds here alone and waits",
+        _ => "revocations hold here alone and wait",
+    };
+    error!(
+        %store,
+        error = %failure,
+        revocations,
+        "{revocations} {wait} to be written into the store, {store}: {failure}"
+    );
+}
+
 impl Missed {
+    /// What an operator can revoke it by.
+    fn name(&self) -> String {
+        match &self.what {
+            Revoked::Session(session) => format!("session {session}"),
+            Revoked::Token(token) => format!("token {token}"),
+            Revoked::UserBlocked(user) | Revoked::UserInstant { user, .. } | Revoked::UserUnblocked(user) => {
+                format!("user {user}")
+            }
+        }
+    }
+
     /// Writing it twice does no harm: a commit whose answer was lost is not known to have been kept.
     async fn write(&self, store: &Store, now: Timestamp) -> Result<Vec<Revocation>, StoreError> {
         match &self.what {
@@ -161,6 +211,9 @@ async fn end_older_sessions(
 
 /// Revocations that may wait: some megabytes.
 const CAPACITY: usize = 10_000;
+
+/// Of those that are lost, how many an operator is given by name: a line has an end.
+const NAMED: usize = 20;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
