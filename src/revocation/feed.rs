@@ -32,6 +32,8 @@ pub struct Feed {
     /// The log has lost entries, and is being read again from its beginning.
     again: bool,
     away: bool,
+    /// When the store's failure was last told of, and as what.
+    told: Option<(Stopwatch, String)>,
     /// Away for so long that nobody is let in.
     stale: bool,
 }
@@ -58,6 +60,7 @@ impl Feed {
             last: None,
             again: false,
             away: false,
+            told: None,
             stale: false,
         };
         feed.read_to_end(None).await?;
@@ -124,7 +127,8 @@ impl Feed {
         }
     }
 
-    /// Says once that the store is away, once that it is away for too long, and once that it is back.
+    /// Says that the store is away, again where that has another cause by now, once that it is away for too long, and
+    /// once that it is back. A store that comes and goes is told of no more often.
     fn report(&mut self, outcome: Result<(), StoreError>) {
         match outcome {
             Ok(()) if self.away || self.stale => {
@@ -139,15 +143,23 @@ impl Feed {
             Ok(()) => {}
             Err(failure) => {
                 self.metrics.store_failures.increment();
-                if !self.away {
-                    self.away = true;
+                let (now, why) = (Stopwatch::start(), failure.to_string());
+                if self.is_news(now, &why) {
                     let store = &self.store;
-                    error!(%store, error = %failure, "The revocation feed cannot read the store, {store}: {failure}");
+                    error!(%store, error = %why, "The revocation feed cannot read the store, {store}: {why}");
+                    (self.away, self.told) = (true, Some((now, why)));
                 }
                 if !self.stale {
                     self.stale = tell_if_stale(&self.list);
                 }
             }
+        }
+    }
+
+    fn is_news(&self, now: Stopwatch, why: &str) -> bool {
+        match &self.told {
+            Some((at, told)) => (!self.away || told != why) && now.since(*at) >= BETWEEN_LINES,
+            None => true,
         }
     }
 
@@ -212,9 +224,13 @@ impl Feed {
             self.way = found.way;
             return Ok(());
         }
+        let store = &self.store;
         warn!(
+            %store,
             log.sequence = last.sequence,
-            "The last revocation read is no longer in the log: it is read again"
+            "The last revocation read is no longer in the log of {store}, which is read again: it was swept; or a failover \
+             has lost commits, or a backup was restored, and others may take what was revoked since (see the README, \
+             `After restoring a backup`)"
         );
         self.store.raise_log(self.list.known()).await?;
         self.way = found.way;
@@ -264,6 +280,9 @@ async fn sweep(store: Store, list: RevocationList, clock: Clock) {
 
 /// How often the store is asked whether anything was committed: within a second everybody knows.
 const POLL: Duration = Duration::from_millis(200);
+
+/// Between two lines of a store that is away.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Entries read at once.
 const PAGE: u32 = 4096;
