@@ -11,7 +11,6 @@ mod login;
 mod logout;
 mod name;
 mod operation;
-mod outage;
 mod places;
 mod principal;
 mod refresh;

@@ -8,6 +8,7 @@
 mod error;
 mod former;
 mod log;
+mod outage;
 mod postgres;
 #[cfg(test)]
 mod refresh_model;
@@ -23,6 +24,7 @@ pub use error::{
     StoreError, UpdateUserError,
 };
 pub use log::{Logged, Marker, Page, Revocation, Revoked};
+pub use outage::Outage;
 pub use postgres::Postgres;
 pub use session::{Adoption, IssuedToken, NewSession, Opened, RefreshRequest, Refreshed, Replaced, Session};
 pub use settings::{DatabaseServer, DatabaseTls, Judge, PostgresSettings, Settings};

@@ -7,7 +7,6 @@ use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use super::{
     authenticate::Authenticator,
     operation::{Caller, Operation, Outcome, Rejection, TokenPair},
-    outage::Outage,
     places::Places,
     settings::{Quota, Settings},
     throttle::{Counted, Counting, Throttle},
@@ -19,7 +18,7 @@ use crate::{
     password::{PasswordError, Passwords},
     revocation::{Freshness, RevocationList},
     secret::{ExposeSecret, SecretText},
-    store::{IssuedToken, NewSession, Revocation, Store, StoreError, User},
+    store::{IssuedToken, NewSession, Outage, Revocation, Store, StoreError, User},
     token::{self, ClaimValue, KeyRing, NewToken, Profile, TokenKind, Verified},
 };
 
@@ -248,7 +247,11 @@ impl Inner {
         self.metrics.store_failures.increment();
         if let Some(untold) = self.outage.failed(Stopwatch::start()) {
             let store = &self.store;
-            let others = if untold > 0 { format!("; so were {untold} others") } else { String::new() };
+            let others = match untold {
+                0 => String::new(),
+                1 => "; so was one other".to_owned(),
+                _ => format!("; so were {untold} others"),
+            };
             tracing::error!(%store, %error, untold, "An operation was refused, {store}: {error}{others}");
         }
         match error {
@@ -265,7 +268,11 @@ impl Inner {
             && let Some(untold) = self.outage.succeeded()
         {
             let store = &self.store;
-            let others = if untold > 0 { format!("; {untold} more were refused") } else { String::new() };
+            let others = match untold {
+                0 => String::new(),
+                1 => "; one more was refused".to_owned(),
+                _ => format!("; {untold} more were refused"),
+            };
             tracing::info!(%store, untold, "The store takes operations again, {store}{others}");
         }
     }

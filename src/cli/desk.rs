@@ -21,8 +21,8 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// As [`Self::serve`], on a store that is there: what is asked about sessions and tokens of a store that has just
-    /// been made is most often asked in the wrong place.
+    /// As [`Self::serve`], on a store that is there: what is asked about users, sessions and tokens of a store that has
+    /// just been made is most often asked in the wrong place.
     pub(super) fn serve_standing(
         config: &Path,
         work: impl AsyncFnOnce(&Self) -> Result<(), CliError>,

@@ -120,7 +120,10 @@ pub(super) struct One {
 
 /// Does one command on the store that the configuration names.
 pub(super) fn user(config: &Path, command: Command) -> Result<(), CliError> {
-    Desk::serve(config, async |desk| desk.change(command).await)
+    if matches!(command, Command::Add(_)) {
+        return Desk::serve(config, async |desk| desk.change(command).await);
+    }
+    Desk::serve_standing(config, async |desk| desk.change(command).await)
 }
 
 impl Desk {

@@ -41,6 +41,11 @@ pub(super) fn suspected(text: &str, at: usize) -> Option<Range<usize>> {
 }
 
 fn walk(path: &[&str], value: &Spanned<DeValue<'_>>, found: &mut Vec<Range<usize>>) {
+    if path.last().is_some_and(|key| is_secretive(key)) && names_a_file(value.get_ref()) {
+        // But not a comment beside it.
+        found.push(value.span().start..value.span().start);
+        return;
+    }
     let is_rules = path == PASSWORD_RULES.0 && value.get_ref().is_table();
     if !is_rules && path.last().is_some_and(|key| is_secretive(key)) || is_unknown(path) {
         extend(found, value);
@@ -88,6 +93,14 @@ fn extend(found: &mut Vec<Range<usize>>, value: &Spanned<DeValue<'_>>) {
         }
         _ => found.push(value.span()),
     }
+}
+
+/// A secret that lies elsewhere: where, and nothing else.
+fn names_a_file(value: &DeValue<'_>) -> bool {
+    let DeValue::Table(table) = value else { return false };
+    let file = table.get("file").filter(|_| table.len() == 1);
+    let name = file.and_then(|file| file.get_ref().as_str());
+    name.is_some_and(|name| !has_credentials(name) && !name.chars().any(char::is_control))
 }
 
 /// Whether `line` can stand below `header` without being a secret under a wrong name.
@@ -295,8 +308,15 @@ mod tests {
             ("[[tokens.key]]\nalgoritm = \"HS256\"\n", "[[tokens.key]]\nalgoritm = ********\n"),
             (
                 "[[tokens.key]]\nsecret = { file = 'a' } # b\n",
-                "[[tokens.key]]\nsecret = { file = ******** } ********\n",
+                "[[tokens.key]]\nsecret = { file = 'a' } ********\n",
             ),
+            (
+                "[store]\npassword = { file = 'a', inline = 'b' }\n",
+                "[store]\npassword = { file = ********, inline = ******** }\n",
+            ),
+            ("[store]\npassword = { file = 'a:b@c' }\n", "[store]\npassword = { file = ******** }\n"),
+            ("[store]\npassword.file = 'a'\n", "[store]\npassword.file = 'a'\n"),
+            ("[store]\npassword = { env = 'a' }\n", "[store]\npassword = { env = ******** }\n"),
             ("key = { secret = 'é', id = \"ü\" }\n", "key = { secret = ********, id = \"ü\" }\n"),
         ] {
             assert_eq!(shown(text), expected);

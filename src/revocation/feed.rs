@@ -38,6 +38,8 @@ pub struct Feed {
     /// The way is a new one, and the log may count on from below what is known here.
     below: bool,
     away: bool,
+    /// When the store's failure was last told of, and as what.
+    told: Option<(Stopwatch, String)>,
     /// Away for so long that nobody is let in.
     stale: bool,
 }
@@ -65,6 +67,7 @@ impl Feed {
             again: None,
             below: false,
             away: false,
+            told: None,
             stale: false,
         };
         feed.read_to_end(None).await?;
@@ -77,7 +80,8 @@ impl Feed {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let list = self.list.clone();
         let sweep = sweep(self.store.clone(), self.list.clone(), self.clock.clone(), sweep::STEADY);
-        let write = write_missed(self.store.clone(), self.list.clone(), self.clock.clone());
+        let write =
+            write_missed(self.store.clone(), self.list.clone(), self.metrics.clone(), self.clock.clone());
         tokio::select! {
             biased;
             () = shutdown => {}
@@ -85,10 +89,7 @@ impl Feed {
             () = write => {}
             () = sweep => {}
         }
-        if list.unwritten_len() > 0 {
-            let lost = list.unwritten_len();
-            warn!(revocations = lost, "Stopped with revocations that the store has never heard of");
-        }
+        list.unwritten().tell_of_loss();
     }
 
     /// Applies what has been committed since the last time, by this process or any other.
@@ -137,7 +138,8 @@ impl Feed {
         }
     }
 
-    /// Says once that the store is away, once that it is away for too long, and once that it is back.
+    /// Says that the store is away, again where that has another cause by now, once that it is away for too long, and
+    /// once that it is back. A store that comes and goes is told of no more often.
     fn report(&mut self, outcome: Result<(), StoreError>) {
         match outcome {
             Ok(()) if self.away || self.stale => {
@@ -152,15 +154,23 @@ impl Feed {
             Ok(()) => {}
             Err(failure) => {
                 self.metrics.store_failures.increment();
-                if !self.away {
-                    self.away = true;
+                let (now, why) = (Stopwatch::start(), failure.to_string());
+                if self.is_news(now, &why) {
                     let store = &self.store;
-                    error!(%store, error = %failure, "The revocation feed cannot read the store, {store}: {failure}");
+                    error!(%store, error = %why, "The revocation feed cannot read the store, {store}: {why}");
+                    (self.away, self.told) = (true, Some((now, why)));
                 }
                 if !self.stale {
                     self.stale = tell_if_stale(&self.list);
                 }
             }
+        }
+    }
+
+    fn is_news(&self, now: Stopwatch, why: &str) -> bool {
+        match &self.told {
+            Some((at, told)) => (!self.away || told != why) && now.since(*at) >= BETWEEN_LINES,
+            None => true,
         }
     }
 
@@ -228,9 +238,13 @@ impl Feed {
             self.way = found.way;
             return Ok(());
         }
+        let store = &self.store;
         warn!(
+            %store,
             log.sequence = last.sequence,
-            "The last revocation read is no longer in the log: it is read again"
+            "The last revocation read is no longer in the log of {store}, which is read again: it was swept; or a failover \
+             has lost commits, or a backup was restored, and others may take what was revoked since (see the README, \
+             `After restoring a backup`)"
         );
         self.way = found.way;
         self.sequence = 0;
@@ -253,6 +267,9 @@ fn tell_if_stale(list: &RevocationList) -> bool {
 
 /// How often the store is asked whether anything was committed: within a second everybody knows.
 const POLL: Duration = Duration::from_millis(200);
+
+/// Between two lines of a store that is away.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Entries read at once.
 const PAGE: u32 = 4096;

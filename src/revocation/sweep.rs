@@ -46,7 +46,7 @@ async fn sweep_store(store: &Store, ended: Timestamp) {
             Ok(_) => return,
             Err(failure) => {
                 // A full disk may be full of this; the next round tries again.
-                warn!(error = %failure, "The store could not be swept: {failure}");
+                warn!(%store, error = %failure, "{store} could not be swept: {failure}");
                 return;
             }
         }

@@ -13,10 +13,10 @@ use tracing::{error, info};
 
 use super::RevocationList;
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::{Clock, Stopwatch, Timestamp},
     id::UserId,
     metrics::Metrics,
-    store::{Revocation, Revoked, Store, StoreError},
+    store::{Outage, Revocation, Revoked, Store, StoreError},
 };
 
 /// What this process refuses and the store could not keep: it is written once the store is back.
@@ -84,6 +84,26 @@ impl Unwritten {
         self.queue().missed.len()
     }
 
+    /// To be called at the end of the process: whoever was logged out here alone is logged in again after it.
+    pub(super) fn tell_of_loss(&self) {
+        let queue = self.queue();
+        let revocations = queue.missed.len();
+        let mut lost = queue.missed.iter().take(NAMED).map(Missed::name).collect::<Vec<_>>().join(", ");
+        drop(queue);
+        let are_lost = match revocations {
+            0 => return,
+            1 => "logout is lost with this process, the store has not heard of it",
+            _ => "logouts are lost with this process, the store has not heard of them",
+        };
+        if revocations > NAMED {
+            lost = format!("{lost} and {} more", revocations - NAMED);
+        }
+        error!(
+            revocations,
+            lost, "{revocations} {are_lost}: log out again, by `portcullis session revoke`, {lost}"
+        );
+    }
+
     fn first(&self) -> Option<Missed> {
         self.queue().missed.front().cloned()
     }
@@ -135,7 +155,8 @@ impl Queue {
 /// Writes what the store has missed whenever it can be written. Once for each list: it takes from the front.
 ///
 /// Apart from following the log: a store that cannot be written may still be read.
-pub(super) async fn write_missed(store: Store, list: RevocationList, clock: Clock) {
+pub(super) async fn write_missed(store: Store, list: RevocationList, metrics: Metrics, clock: Clock) {
+    let outage = Outage::default();
     let mut rounds = interval(PAUSE);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -147,9 +168,14 @@ pub(super) async fn write_missed(store: Store, list: RevocationList, clock: Cloc
                     revoked.iter().for_each(|revocation| list.apply(revocation));
                     list.unwritten().written(&missed);
                     written += 1;
+                    outage.succeeded();
                 }
-                // The feed says what is wrong with the store.
-                Err(_) => {
+                // The feed knows nothing of it where the store can be read.
+                Err(failure) => {
+                    metrics.store_failures.increment();
+                    if outage.failed(Stopwatch::start()).is_some() {
+                        tell_of_waiting(list.unwritten_len(), &store, &failure);
+                    }
                     list.unwritten().put_off();
                     break;
                 }
@@ -161,7 +187,31 @@ pub(super) async fn write_missed(store: Store, list: RevocationList, clock: Cloc
     }
 }
 
+fn tell_of_waiting(revocations: usize, store: &Store, failure: &StoreError) {
+    let wait = match revocations {
+        1 => "revocation holds here alone and waits",
+        _ => "revocations hold here alone and wait",
+    };
+    error!(
+        %store,
+        error = %failure,
+        revocations,
+        "{revocations} {wait} to be written into the store, {store}: {failure}"
+    );
+}
+
 impl Missed {
+    /// What an operator can revoke it by.
+    fn name(&self) -> String {
+        match &self.what {
+            Revoked::Session(session) => format!("session {session}"),
+            Revoked::Token(token) => format!("token {token}"),
+            Revoked::UserBlocked(user) | Revoked::UserInstant { user, .. } | Revoked::UserUnblocked(user) => {
+                format!("user {user}")
+            }
+        }
+    }
+
     /// Writing it twice does no harm: a commit whose answer was lost is not known to have been kept.
     async fn write(&self, store: &Store, now: Timestamp) -> Result<Vec<Revocation>, StoreError> {
         match &self.what {
@@ -203,6 +253,9 @@ const CAPACITY: usize = 10_000;
 
 /// Of those, the most that concern one user: more than they have sessions, as a rule.
 const OF_ONE_USER: usize = 256;
+
+/// Of those that are lost, how many an operator is given by name: a line has an end.
+const NAMED: usize = 20;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);

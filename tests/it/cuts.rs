@@ -14,7 +14,7 @@ use std::{
 use serde_json::json;
 
 use crate::harness::{
-    Answer, Client, Ending, Process, Scripted, Stream, TestGateway, bearer,
+    Answer, Client, Ending, Process, Scripted, Stream, TestGateway, bearer, eventually,
     frames::{self, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, RST_STREAM},
     request,
 };
@@ -296,17 +296,6 @@ fn metric(gateway: &TestGateway, name: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
 }
 
-#[track_caller]
-fn eventually(happens: impl Fn() -> bool) {
-    for _ in 0..500 {
-        if happens() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("it did not happen within five seconds");
-}
-
 #[test]
 fn whatever_kills_a_token_cuts_what_it_had_opened_and_nothing_else() {
     let backend = Backend::start();
@@ -351,7 +340,7 @@ fn whatever_kills_a_token_cuts_what_it_had_opened_and_nothing_else() {
         kill(&name, &session);
         opened.assert_cut(how, if how == "expiry" { EXPIRED } else { REVOKED });
         // Nothing is left of them.
-        eventually(|| metric(&gateway, "portcullis_tunnels") == 0);
+        eventually("no tunnel is left", || metric(&gateway, "portcullis_tunnels") == 0);
     }
     let (revoked, expired) = ("{reason=\"revoked\"}", "{reason=\"expired\"}");
     let cut = |reason| metric(&gateway, &format!("portcullis_answers_cut_total{reason}"));

@@ -287,14 +287,25 @@ fn what_an_operator_gets_wrong_is_one_sentence() {
 fn what_is_asked_about_in_the_wrong_place_is_not_made_there() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("gateway.toml"), "[[route]]\npath = \"/*\"\nupstream = \"echo\"\n").unwrap();
-    for command in [&["session", "list"][..], &["session", "revoke", "--user-id", "7"], &["token", "inspect"]]
-    {
+    for command in [
+        &["session", "list"][..],
+        &["session", "revoke", "--user-id", "7"],
+        &["token", "inspect"],
+        &["user", "list"],
+        &["user", "show", "ada"],
+        &["user", "set", "ada", "--role", "staff"],
+        &["user", "passwd", "ada", "--password", "-"],
+        &["user", "disable", "ada"],
+        &["user", "enable", "ada"],
+        &["user", "delete", "ada"],
+    ] {
         let (code, out, error) = Process::command(folder.path(), command, "a.b.c");
         assert!(code == 1 && error.contains("there is no database"), "{out}{error}");
         assert!(!folder.path().join("data").exists());
     }
-    // A store alone is no secret.
-    let (code, _, error) = Process::command(folder.path(), &["user", "list"], "");
+    // The first user may be there before the first start; a store alone is no secret.
+    let add = ["user", "add", "ada", "--password", "-"];
+    let (code, _, error) = Process::command(folder.path(), &add, "correct horse");
     assert_eq!(code, 0, "{error}");
     let (code, _, error) = Process::command(folder.path(), &["token", "inspect"], "a.b.c");
     assert!(code == 1 && error.contains("data/jwt.secret"), "{error}");

@@ -1,7 +1,7 @@
 //! Gateways over a PostgreSQL database: what they share, and what becomes of them while it is away.
 
 use std::{
-    fs, thread,
+    fs,
     time::{Duration, Instant},
 };
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{
-    Answer, Process, TestGateway, credentials,
+    Answer, Process, TestGateway, credentials, eventually,
     postgres::{Database, PASSWORD, ROLE, Server},
 };
 
@@ -22,16 +22,6 @@ fn config(database: &Database<'_>) -> String {
         "[store]\nurl = \"{}\"\n[auth]\nregistration = true\n[[route]]\npath = \"/*\"\nupstream = \"echo\"\n",
         database.url()
     )
-}
-
-/// Waits until something is so, which nobody announces.
-#[track_caller]
-fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "not within half a minute: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn opens(gateway: &TestGateway, session: &Answer) -> bool {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{
-    Answer, Process, Upstream, bearer, credentials, ok,
+    Answer, Process, Upstream, bearer, credentials, eventually, ok,
     postgres::{Database, PASSWORD, Server},
     registration, request,
 };
@@ -494,11 +494,6 @@ fn send(at: SocketAddr, bytes: &[u8]) -> Option<Answer> {
 fn plain(said: &str) -> Option<SocketAddr> {
     let rest = said.split("http://").nth(1)?;
     rest.split(|c: char| c != '.' && c != ':' && !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-#[track_caller]
-fn eventually(what: &str, happens: impl Fn() -> bool) {
-    within(Duration::from_secs(5), what, happens);
 }
 
 #[track_caller]

@@ -38,7 +38,8 @@ const ROUTES: &str = r#"
     "#;
 
 fn limited() -> String {
-    format!("[store]\nmax_staleness = \"1s\"\n{ROUTES}")
+    // More than a busy machine keeps the feed from its turn.
+    format!("[store]\nmax_staleness = \"3s\"\n{ROUTES}")
 }
 
 fn open(folder: &Path) -> Connection {
@@ -120,10 +121,10 @@ fn past_its_limit_a_gateway_lets_nobody_in_until_the_log_can_be_read_again() {
     let ready = gateway.operator("/readyz?verbose").expect(503);
     assert!(ready.text().contains("[-] revocations within max_staleness\n"), "{}", ready.text());
     gateway.operator("/livez").expect(200);
-    assert!(number(&gateway, "portcullis_revocation_feed_lag_seconds") > 1.0);
+    assert!(number(&gateway, "portcullis_revocation_feed_lag_seconds") > 3.0);
     assert!(number(&gateway, "portcullis_verdicts_total{verdict=\"stale\"}") >= 4.0);
     // Without a limit, what is known counts.
-    assert!(number(&unlimited, "portcullis_revocation_feed_lag_seconds") > 1.0);
+    assert!(number(&unlimited, "portcullis_revocation_feed_lag_seconds") > 3.0);
     unlimited.get_as("/x", &access).expect(200);
     unlimited.get_as("/x", &bob.member("access")).expect(200);
     let ready = unlimited.operator("/readyz?verbose").expect(200);
@@ -131,12 +132,12 @@ fn past_its_limit_a_gateway_lets_nobody_in_until_the_log_can_be_read_again() {
     let lag = ready.text().lines().find_map(|line| {
         line.strip_prefix("[i] revocations read ")?.strip_suffix(" s ago")?.parse::<f64>().ok()
     });
-    assert!(lag > Some(1.0), "{}", ready.text());
+    assert!(lag > Some(3.0), "{}", ready.text());
 
     unreadable.take_out();
     eventually(|| gateway.get_as("/x", &access).status == 200);
     gateway.operator("/readyz").expect(200);
-    assert!(number(&gateway, "portcullis_revocation_feed_lag_seconds") < 1.0);
+    eventually(|| number(&gateway, "portcullis_revocation_feed_lag_seconds") < 1.0);
     eventually(|| unlimited.get_as("/x", &bob.member("access")).status == 401);
 }
 
@@ -153,7 +154,7 @@ fn a_process_that_was_stopped_believes_nothing_until_it_has_looked() {
     let unreadable = Unreadable::put_into(folder.path());
     gateway.signal("-STOP");
     // Not synchronisation: the time itself is what is tried.
-    thread::sleep(Duration::from_millis(1100));
+    thread::sleep(Duration::from_millis(3100));
     early.get_mut().write_all(&request("GET", "/x", &[&bearer(&access)], b"")).unwrap();
     gateway.signal("-CONT");
     assert_eq!(Answer::read(&mut early, false).unwrap().status, 503);

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::harness::{
-    Process, credentials,
+    Process, claims, credentials, eventually,
     postgres::{PASSWORD, Server},
     registration,
 };
@@ -64,6 +64,44 @@ fn operations_that_a_store_refuses_are_told_of_once_and_so_is_their_end() {
     let again = format!("The store takes operations again, {store}; 4 more were refused");
     assert_eq!(line(&gateway, &again)["untold"], 4);
     assert_eq!(lines(&gateway, "was refused").len(), 1);
+}
+
+/// As where PostgreSQL's database has become read only: the feed has nothing to complain of.
+#[test]
+fn revocations_that_wait_for_a_store_that_is_read_all_the_while_are_told_of() {
+    let folder = TempDir::new().unwrap();
+    let gateway = Process::start(folder.path(), ROUTES);
+    let store = format!("SQLite {}", folder.path().join("data/portcullis.db").display());
+    let login = |name| gateway.post("/api/auth/register/", &registration(name)).expect(201).member("access");
+    let (ada, bob) = (login("ada"), login("bob"));
+    let logout = |access: &str| gateway.post_as("/api/auth/logout/", access, &serde_json::json!({}));
+    let db = Connection::open(folder.path().join("data/portcullis.db")).unwrap();
+    let full = "CREATE TRIGGER full BEFORE INSERT ON revocations BEGIN SELECT RAISE(FAIL, 'no more'); END";
+    db.execute_batch(full).unwrap();
+    logout(&ada).expect(503);
+    let why = format!("to be written into the store, {store}: the store is not available: no more");
+    let waits = line(&gateway, &format!("1 revocation holds here alone and waits {why}"));
+    assert_eq!((&waits["level"], &waits["revocations"]), (&"ERROR".into(), &1.into()));
+    // It goes on to be tried; the next line is due in ten seconds.
+    let failures = || gateway.metric("portcullis_store_failures_total");
+    let before = failures();
+    eventually("it is tried again, and again", || failures() >= before + 2);
+    assert_eq!(lines(&gateway, "to be written into").len(), 1);
+    assert_eq!(lines(&gateway, "cannot read the store"), Vec::<serde_json::Value>::new());
+    db.execute_batch("DROP TRIGGER full").unwrap();
+    assert_eq!(line(&gateway, "Wrote revocations that the store had missed")["revocations"], 1);
+
+    db.execute_batch(full).unwrap();
+    logout(&bob).expect(503);
+    gateway.signal("-TERM");
+    let lost = line(&gateway, "1 logout is lost with this process, the store has not heard of it: ");
+    let session = format!("session {}", claims(&bob)["sid"].as_str().unwrap());
+    assert_eq!((&lost["level"], &lost["lost"]), (&"ERROR".into(), &(*session).into()));
+    let message = lost["message"].as_str().unwrap();
+    assert!(
+        message.ends_with(&format!(": log out again, by `portcullis session revoke`, {session}")),
+        "{message}"
+    );
 }
 
 #[test]

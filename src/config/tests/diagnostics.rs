@@ -170,8 +170,8 @@ error: unknown key `tokens.key[0].algoritm`
 error: the secret of `tokens.key[0].secret` is too short
  --> gateway.toml:4:10
   |
-4 | secret = { file = ******** } ********
-  |          ^^^^^^^^^^^^^^^^^^^ expected at least 32 bytes, or `allow_short = true` beside it
+4 | secret = { file = "short" } ********
+  |          ^^^^^^^^^^^^^^^^^^ expected at least 32 bytes, or `allow_short = true` beside it
 
 error: unknown key `auth.password.mni`
  --> gateway.toml:6:1
@@ -208,7 +208,6 @@ fn no_diagnostic_tells_a_secret() {
         "secret = { inline = \"xyzzy\", file = \"xyzzy\" }",
         "secret = { xyzzy = \"a\" }",
         "secret = { inline = [\"xyzzy\"] }",
-        "secret = { file = \"xyzzy\" }",
         "secret = { env = \"xyzzy\" }",
         "sercet = \"xyzzy\"",
         "value = \"xyzzy\"",

@@ -219,6 +219,30 @@ async fn a_store_that_is_away_is_counted_and_what_is_known_stays() {
 }
 
 #[tokio::test]
+async fn another_cause_is_told_of_and_one_that_comes_and_goes_every_ten_seconds() {
+    let bench = Bench::new();
+    let mut feed = bench.feed().await;
+    let fails = |why: &str| Err(StoreError::Unavailable(why.to_owned()));
+    let later = |millis| Stopwatch::start().later(Duration::from_millis(millis));
+    feed.report(fails("refused"));
+    let told = |feed: &Feed| feed.told.as_ref().map(|(_, why)| why.clone());
+    assert_eq!(told(&feed).as_deref(), Some("the store is not available: refused"));
+    let is_news =
+        |feed: &Feed, millis, why| feed.is_news(later(millis), &format!("the store is not available: {why}"));
+    assert!(!is_news(&feed, 20_000, "refused"), "as it was");
+    assert!(!is_news(&feed, 9000, "wrong password"), "too soon");
+    assert!(is_news(&feed, 10_000, "wrong password"));
+    feed.report(fails("wrong password"));
+    assert_eq!(told(&feed).as_deref(), Some("the store is not available: refused"));
+    // It is back, and away again.
+    feed.report(Ok(()));
+    assert!(!feed.away && !is_news(&feed, 9000, "refused"));
+    feed.report(fails("refused"));
+    assert!(!feed.away, "who was not told that it is away need not hear that it is back");
+    assert!(is_news(&feed, 10_000, "refused"));
+}
+
+#[tokio::test]
 async fn a_login_after_logout_everywhere_lives_within_the_same_millisecond() {
     let bench = Bench::new();
     let mut feed = bench.feed().await;

@@ -55,7 +55,7 @@ impl Bench {
 
     /// Writes until nothing waits.
     async fn write(&self, store: &Store, now: Timestamp) {
-        let writing = write_missed(store.clone(), self.list.clone(), Clock::manual(now));
+        let writing = write_missed(store.clone(), self.list.clone(), Metrics::default(), Clock::manual(now));
         let written = async {
             while self.list.unwritten_len() > 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -99,9 +99,11 @@ async fn what_the_store_has_missed_is_written_once_it_is_back() {
     let away = open(&bench.folder);
     let closed = away.clone();
     tokio::task::spawn_blocking(move || closed.close()).await.unwrap();
-    let trying = write_missed(away, bench.list.clone(), Clock::manual(T0));
+    let metrics = Metrics::default();
+    let trying = write_missed(away, bench.list.clone(), metrics.clone(), Clock::manual(T0));
     assert!(tokio::time::timeout(Duration::from_millis(50), trying).await.is_err());
     assert_eq!(bench.list.unwritten_len(), 3, "nothing is lost by trying");
+    assert_eq!(metrics.store_failures.value(), 1, "one attempt a round");
 
     bench.write(&bench.store, T0).await;
     let log = bench.log().await;

@@ -24,7 +24,6 @@ pub(super) fn meaning(error: &Error) -> StoreError {
     match error.code() {
         Some(&SqlState::DISK_FULL) => StoreError::Full,
         Some(&SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED) => StoreError::Corrupt(described(error)),
-        Some(&SqlState::LOCK_NOT_AVAILABLE) => StoreError::Overloaded,
         _ => StoreError::Unavailable(described(error)),
     }
 }

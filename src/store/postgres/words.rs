@@ -28,14 +28,31 @@ fn of_server(error: &DbError) -> String {
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
             "see the user and `sslmode` in `store.url`, and the server's pg_hba.conf"
         }
+        SqlState::INSUFFICIENT_PRIVILEGE => of_privilege(said),
         SqlState::INVALID_CATALOG_NAME => "make it, or name another one in `store.url`",
         SqlState::INVALID_PASSWORD => "see `store.password`, and the user in `store.url`",
+        SqlState::LOCK_NOT_AVAILABLE => {
+            "somebody else holds a lock in the store: try again; pg_locks and pg_stat_activity say who"
+        }
         SqlState::TOO_MANY_CONNECTIONS => {
             "a gateway takes up to nine: raise `max_connections` of the server, or what limits its role or database"
         }
         _ => return said.to_owned(),
     };
     format!("{said}: {hint}")
+}
+
+/// What to grant. The server says what of in words alone, which may be of another language.
+fn of_privilege(said: &str) -> &'static str {
+    if said.contains("for database") {
+        "GRANT CONNECT, CREATE ON DATABASE … TO the user in `store.url`, or CREATE SCHEMA portcullis AUTHORIZATION that user"
+    } else if said.contains("for schema") {
+        "GRANT USAGE, CREATE ON SCHEMA portcullis TO the user in `store.url`"
+    } else if said.contains("for table") || said.contains("for sequence") {
+        "GRANT ALL ON ALL TABLES IN SCHEMA portcullis, and ALL SEQUENCES, TO the user in `store.url`"
+    } else {
+        "what is in the schema portcullis should belong to the user in `store.url`"
+    }
 }
 
 /// What went wrong before the server could say anything, where an operator can do something about it.
@@ -100,7 +117,8 @@ fn of_system(error: &io::Error) -> Option<String> {
         }
         io::ErrorKind::NotFound => "there is no such socket; see host and port in `store.url`",
         _ if error.to_string() == READ_ONLY => {
-            "it is a standby; name the primary, or all servers, in `store.url`"
+            "it is a standby, or set to read only (default_transaction_read_only); name the primary, or all servers, in \
+             `store.url`"
         }
         _ if error.to_string().starts_with(NO_NAME) => "a host has no address; see its name in `store.url`",
         _ => return None,

@@ -82,7 +82,11 @@ fn a_probe_makes_nothing_and_an_opening_what_is_missing() {
     // All that a careful operator leaves the gateway's role: a schema of its own.
     database.sql(&format!("REVOKE CREATE ON DATABASE {} FROM {ROLE}, public", database.name));
     database.sql(&format!("ALTER DATABASE {} OWNER TO postgres", database.name));
-    assert!(Store::open(&settings).unwrap_err().to_string().contains("permission denied for database"));
+    let refused = Store::open(&settings).unwrap_err().to_string();
+    assert!(
+        refused.contains("permission denied for database") && refused.contains("AUTHORIZATION"),
+        "{refused}"
+    );
     database.sql(&format!("CREATE SCHEMA portcullis AUTHORIZATION {ROLE}"));
     Store::probe(&settings).unwrap();
     Store::open(&settings).unwrap().close();
@@ -217,7 +221,7 @@ fn whoever_cannot_be_reached_or_refuses_is_said_in_a_sentence() {
         ),
         (
             PostgresSettings { database: standby.name.clone(), ..local(PASSWORD) },
-            "it is a standby; name the primary, or all servers, in `store.url`",
+            "it is a standby, or set to read only (default_transaction_read_only); name the primary, or all",
         ),
         (
             at(DatabaseServer::Tcp("127.0.0.1".to_owned(), 1)),
@@ -562,9 +566,32 @@ async fn a_lock_that_is_never_given_back_is_not_waited_for() {
         let _ = holder.join();
         (ended, took)
     });
-    assert_eq!(held.0, Err(StoreError::Overloaded));
+    let told = "canceling statement due to lock timeout: somebody else holds a lock in the store: try again; pg_locks and \
+                pg_stat_activity say who";
+    assert_eq!(held.0, Err(StoreError::Unavailable(told.to_owned())));
     assert!(held.1 < Duration::from_secs(6), "{:?}", held.1);
     assert_eq!(bench.store.end_session(session, None).await.unwrap().len(), 1, "it was not ended before");
+}
+
+/// An administrator has taken something back, or made something as somebody else.
+#[tokio::test]
+async fn what_the_role_may_not_do_is_said_with_what_to_grant() {
+    let bench = Bench::new();
+    for (taken, lacks, hint) in [
+        ("ALL ON portcullis.users FROM", "for table users", "GRANT ALL ON ALL TABLES IN SCHEMA portcullis"),
+        (
+            "USAGE ON SCHEMA portcullis FROM",
+            "for schema portcullis",
+            "GRANT USAGE, CREATE ON SCHEMA portcullis",
+        ),
+    ] {
+        bench.place.sql(&format!(
+            "ALTER SCHEMA portcullis OWNER TO postgres; ALTER TABLE portcullis.users OWNER TO postgres;
+             GRANT ALL ON SCHEMA portcullis TO {ROLE}; GRANT ALL ON portcullis.users TO {ROLE}; REVOKE {taken} {ROLE}"
+        ));
+        let told = bench.store.users(None, 1).await.unwrap_err().to_string();
+        assert!(told.contains(&format!("permission denied {lacks}: {hint}")), "{told}");
+    }
 }
 
 #[tokio::test]
@@ -619,7 +646,7 @@ async fn commits_that_wait_for_a_standby_that_is_gone_take_no_more_connections_t
     // Each of its own, so that none waits for another's lock.
     let mut users = Vec::new();
     for number in 0..24 {
-        users.push(store.create_user(new_user(&format!("user{number}")), None, T0).await.unwrap().0.id);
+        users.push(store.create_user(new_user(&format!("user{number}")), None, T0).await.unwrap().user.id);
     }
     let write = |user: UserId| {
         let store = store.clone();
@@ -663,7 +690,7 @@ async fn an_instant_is_hardly_beyond_the_databases_clock_however_far_ahead_a_gat
     let settings = PostgresSettings { judge: Judge::Database, ..of(&database) };
     let store = Store::open(&Settings::Postgres(settings)).unwrap();
     let clock = Clock::system();
-    let user = store.create_user(new_user("ada"), None, clock.now()).await.unwrap().0.id;
+    let user = store.create_user(new_user("ada"), None, clock.now()).await.unwrap().user.id;
     let instant = |revoked: Vec<Revocation>| {
         let mut instants = revoked.into_iter().filter_map(|revocation| match revocation.what {
             Revoked::UserInstant { at, .. } => Some(at),
@@ -682,7 +709,7 @@ async fn an_instant_is_hardly_beyond_the_databases_clock_however_far_ahead_a_gat
                 "block" => store.block_user(&user, T0, now).await.unwrap(),
                 _ => {
                     let name = format!("user{}", ahead.as_secs());
-                    let deleted = store.create_user(new_user(&name), None, before).await.unwrap().0.id;
+                    let deleted = store.create_user(new_user(&name), None, before).await.unwrap().user.id;
                     store.delete_user(&deleted, T0, now).await.unwrap()
                 }
             };

@@ -72,7 +72,7 @@ fn a_client_that_reads_nothing_is_cut_as_well() {
     // What was on its way, and no end.
     http1.read_to_end(&mut Vec::new()).unwrap_err();
     websocket.read_to_end(&mut Vec::new()).unwrap_err();
-    eventually(|| metric(&gateway, "portcullis_tunnels") == 0);
+    eventually("no tunnel is left", || metric(&gateway, "portcullis_tunnels") == 0);
     let log = gateway.stop();
     assert_eq!(log.iter().filter(|line| line["cut"] == "revoked").count(), 3);
 }
@@ -101,7 +101,7 @@ fn cut_answers_leave_no_descriptor_open() {
             let _ = stream.read_to_end(&mut Vec::new());
         }
     }
-    eventually(|| connections(&gateway) == 0);
+    eventually("no connection is left", || connections(&gateway) == 0);
 }
 
 /// The sockets that the process holds, but for those it listens on and those within the machine: its own threads

@@ -20,7 +20,8 @@ fn config(backend: &Backend, store: &str) -> String {
     format!("[store]\n{store}{}{neighbour}", backend.config())
 }
 
-const LIMITED: &str = "max_staleness = \"1s\"\n";
+/// More than a busy machine keeps the feed from its turn.
+const LIMITED: &str = "max_staleness = \"3s\"\n";
 
 /// How a store gets lost, and comes back: what it gives then is what it had.
 trait Loss {
@@ -70,7 +71,7 @@ fn check(store: &str, mut loss: impl Loss) {
     let opened = Opened::open(&backend, &gateway, &access, &access);
     let mut elsewhere = open(&backend, &unlimited, "/border", &access);
     // Not synchronisation: for longer than the limit, nothing is cut while the store is there.
-    thread::sleep(Duration::from_millis(1500));
+    thread::sleep(Duration::from_millis(3500));
     assert_eq!((cut(&gateway, "stale"), metric(&gateway, "portcullis_tunnels")), (0, 2));
 
     let lost = Instant::now();
@@ -78,14 +79,14 @@ fn check(store: &str, mut loss: impl Loss) {
     opened.assert_cut("stale", STALE);
     // The last look was at most a fifth of a second before, give or take what the busy machine adds.
     let after = lost.elapsed();
-    assert!(after > Duration::from_millis(600) && after < Duration::from_secs(6), "{after:?}");
-    eventually(|| metric(&gateway, "portcullis_tunnels") == 0);
+    assert!(after > Duration::from_millis(1500) && after < Duration::from_secs(10), "{after:?}");
+    eventually("no tunnel is left", || metric(&gateway, "portcullis_tunnels") == 0);
     assert_eq!((cut(&gateway, "stale"), cut(&gateway, "revoked"), cut(&gateway, "expired")), (10, 0, 0));
     // Without a limit, what is known counts.
     assert_eq!((cut(&unlimited, "stale"), metric(&unlimited, "portcullis_tunnels")), (0, 1));
 
     loss.find();
-    eventually(|| gateway.operator("/readyz").status == 200);
+    eventually("the log is read again", || gateway.operator("/readyz").status == 200);
     let mut again = open(&backend, &gateway, "/border", &access);
     gateway.post_as("/api/auth/logout/", &access, &json!({})).expect(200);
     for stream in [&mut again, &mut elsewhere] {
@@ -128,7 +129,7 @@ fn on_an_optional_route_nobody_is_cut_who_is_nobody() {
     let unreadable = Unreadable::put_into(gateway.folder());
     ada.read_to_end(&mut Vec::new()).unwrap_err();
     // The cut, and not our own patience, has ended it.
-    eventually(|| metric(&gateway, "portcullis_answers_cut_total{reason=\"stale\"}") == 1);
+    eventually("it is cut", || metric(&gateway, "portcullis_answers_cut_total{reason=\"stale\"}") == 1);
     // One of them waits for the upstream that its client no longer does.
     (0..2).for_each(|_| backend.go.send(()).unwrap());
     assert!(read_until(&mut nobody, END).ends_with(b"5\r\nworld\r\n0\r\n\r\n"));
@@ -149,7 +150,7 @@ fn a_process_that_was_stopped_cuts_nothing_that_it_can_vouch_for() {
         let mut stream = open(&backend, &gateway, "/border", &access);
         gateway.signal("-STOP");
         // Not synchronisation: the time itself is what is tried.
-        thread::sleep(Duration::from_millis(1300));
+        thread::sleep(Duration::from_millis(3300));
         gateway.signal("-CONT");
         thread::sleep(Duration::from_millis(700));
         gateway.post_as("/api/auth/logout/", &access, &json!({})).expect(200);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Client, gateway::complete};
+use super::{Client, admin, gateway::complete};
 
 /// The gateway as its own process, as an operator runs it.
 pub struct Process {
@@ -132,6 +132,17 @@ impl Process {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// A number as `/metrics` has it.
+    pub fn metric(&self, name: &str) -> u64 {
+        let said = self.said();
+        let address = said.split("listen.admin").nth(1).unwrap();
+        let address = address.trim_start_matches(|c: char| !c.is_ascii_digit());
+        let end = address.find(|c: char| c != '.' && c != ':' && !c.is_ascii_digit()).unwrap();
+        let metrics = admin(address[..end].parse().unwrap(), "/metrics");
+        let line = metrics.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
     }
 
     /// Sends a signal.

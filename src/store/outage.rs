@@ -1,7 +1,7 @@
 //! What operators are told of a store that fails operations: a line when that begins, one now and then while it lasts,
 //! one when it is over. A line for each would bury what else there is to read.
 //!
-//! Never here: the store, counters (`metrics`).
+//! Never here: what is written (whoever asked the store does that), counters (`metrics`).
 
 use std::{
     sync::{
@@ -15,9 +15,9 @@ use crate::clock::Stopwatch;
 
 /// Failures since one was last told of.
 #[derive(Debug, Default)]
-pub(super) struct Outage {
-    /// Whether the last line was of a failure. So that a success costs one load while all is well.
-    told: AtomicBool,
+pub struct Outage {
+    /// Whether anything has failed since the last success. So that a success costs one load while all is well.
+    failing: AtomicBool,
     failures: Mutex<Failures>,
 }
 
@@ -25,29 +25,38 @@ pub(super) struct Outage {
 struct Failures {
     /// When one was last told of.
     last: Option<Stopwatch>,
-    /// Those that nobody has been told of.
+    /// Whether one was told of since the last success.
+    told: bool,
+    /// Those since the last success that nobody has been told of.
     untold: u64,
 }
 
 impl Outage {
-    /// An operation has failed. Where that is to be told, with how many others that nobody has been told of.
-    pub(super) fn failed(&self, now: Stopwatch) -> Option<u64> {
+    /// An operation has failed. Where that is to be told, with how many others of this outage that nobody has been told
+    /// of.
+    pub fn failed(&self, now: Stopwatch) -> Option<u64> {
         let mut failures = self.failures();
+        self.failing.store(true, Ordering::Relaxed);
         if failures.last.is_some_and(|last| now.since(last) < PAUSE) {
             failures.untold = failures.untold.saturating_add(1);
             return None;
         }
-        failures.last = Some(now);
-        self.told.store(true, Ordering::Relaxed);
+        (failures.last, failures.told) = (Some(now), true);
         Some(std::mem::take(&mut failures.untold))
     }
 
     /// An operation was kept. Where that is news, with how many have failed that nobody has been told of.
-    pub(super) fn succeeded(&self) -> Option<u64> {
-        if !self.told.load(Ordering::Relaxed) || !self.told.swap(false, Ordering::Relaxed) {
+    ///
+    /// An outage that is over before its turn to be told of is not told of: its failures would be taken for the next
+    /// one's.
+    pub fn succeeded(&self) -> Option<u64> {
+        if !self.failing.load(Ordering::Relaxed) {
             return None;
         }
-        Some(std::mem::take(&mut self.failures().untold))
+        let mut failures = self.failures();
+        self.failing.store(false, Ordering::Relaxed);
+        let untold = std::mem::take(&mut failures.untold);
+        std::mem::take(&mut failures.told).then_some(untold)
     }
 
     fn failures(&self) -> MutexGuard<'_, Failures> {
@@ -75,6 +84,24 @@ mod tests {
         assert_eq!(outage.failed(at(19_999)), None);
         assert_eq!(outage.succeeded(), Some(1));
         assert_eq!(outage.succeeded(), None);
+    }
+
+    /// Days may lie between, and another cause.
+    #[test]
+    fn what_was_not_told_of_one_outage_is_not_told_of_another() {
+        let (outage, begun) = (Outage::default(), Stopwatch::start());
+        let at = |millis| begun.later(Duration::from_millis(millis));
+        assert_eq!((outage.failed(at(0)), outage.succeeded()), (Some(0), Some(0)));
+        for millis in [1000, 2000, 3000] {
+            assert_eq!(outage.failed(at(millis)), None);
+        }
+        assert_eq!(outage.succeeded(), None, "that was never told of");
+        assert_eq!(outage.failed(at(300_000_000)), Some(0));
+        // The first line may come late; its own outage is what it counts.
+        assert_eq!((outage.failed(at(300_000_001)), outage.succeeded()), (None, Some(1)));
+        assert_eq!(outage.failed(at(300_005_000)), None);
+        assert_eq!(outage.failed(at(300_010_000)), Some(1));
+        assert_eq!((outage.succeeded(), outage.succeeded()), (Some(0), None));
     }
 
     #[test]
