@@ -9,6 +9,7 @@ use tokio_postgres::{
     config::{SslMode, TargetSessionAttrs},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::tls;
 use crate::{
@@ -38,18 +39,20 @@ impl Connector {
     /// One more connection, in a session of ours. Bounded by whoever calls.
     pub(super) async fn open(&self) -> Result<ClientWrapper, Error> {
         let (client, driver) = self.connect().await?;
-        let client = ClientWrapper::new(client, driver);
+        let client = ClientWrapper::new(client, driver.detach());
         client.batch_execute(SESSION).await?;
         Ok(client)
     }
 
-    /// Asks the server to cancel what it does on that connection, by a connection that ends with the asking
-    /// (PostgreSQL's protocol, section 54.2.8). Bounded by whoever calls.
+    /// Asks the server to cancel what it does on that connection, by one more that ends with the asking and counts to
+    /// no limit of the server's (PostgreSQL's protocol, `CancelRequest`). Bounded by whoever calls.
     pub(super) async fn cancel(&self, client: &Client) -> Result<(), Error> {
         client.cancel_token().cancel_query(self.tls.clone()).await
     }
 
-    async fn connect(&self) -> Result<(Client, JoinHandle<()>), Error> {
+    /// The connection is kept up by the task, which lives no longer than whoever waits for the session: by itself it
+    /// would wait for the server's last answer.
+    async fn connect(&self) -> Result<(Client, AbortOnDropHandle<()>), Error> {
         let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
         let hints = Arc::clone(&self.hints);
         // It ends with the client, or when the connection does; whoever uses that learns of it.
@@ -60,7 +63,7 @@ impl Connector {
                 }
             }
         });
-        Ok((client, driver))
+        Ok((client, AbortOnDropHandle::new(driver)))
     }
 }
 
@@ -72,13 +75,8 @@ impl Connect for Connector {
     ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
         Box::pin(async {
             let (client, driver) = self.connect().await?;
-            match client.batch_execute(SESSION).await {
-                Ok(()) => Ok((client, driver)),
-                Err(error) => {
-                    driver.abort();
-                    Err(error)
-                }
-            }
+            client.batch_execute(SESSION).await?;
+            Ok((client, driver.detach()))
         })
     }
 }
@@ -134,3 +132,57 @@ const UNHEARD: Duration = Duration::from_secs(3);
 
 /// After so much silence the other side is asked whether it is still there.
 const SILENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::store::Judge;
+
+    /// A pooler without a server to spare lets a client in, and then says nothing.
+    #[tokio::test]
+    async fn a_connection_that_is_never_ready_ends_with_whoever_waited_for_it() {
+        let pooler = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let settings = PostgresSettings {
+            servers: vec![DatabaseServer::Tcp("127.0.0.1".to_owned(), pooler.local_addr().unwrap().port())],
+            user: "gateway".to_owned(),
+            password: None,
+            database: "auth".to_owned(),
+            tls: DatabaseTls::Disable,
+            judge: Judge::Database,
+        };
+        let connector = Connector::new(&settings).unwrap();
+        let opening =
+            tokio::spawn(async move { Connect::connect(&connector, &Config::new()).await.map(drop) });
+        let (mut stream, _) = pooler.accept().await.unwrap();
+        message(&mut stream).await;
+        // AuthenticationOk, ReadyForQuery.
+        stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'Q');
+        assert!(message(&mut stream).await.starts_with(b"SHOW transaction_read_only"));
+        let column = b"T\0\0\0\x1a\0\x01x\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0";
+        let row = b"D\0\0\0\x0d\0\x01\0\0\0\x03off";
+        let end = b"C\0\0\0\x09SHOW\0Z\0\0\0\x05I";
+        stream.write_all(&[column.as_slice(), row, end].concat()).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'Q');
+        assert_eq!(message(&mut stream).await, format!("{SESSION}\0").as_bytes());
+
+        opening.abort();
+        assert!(opening.await.unwrap_err().is_cancelled());
+        let ended = timeout(Duration::from_secs(20), stream.read_to_end(&mut Vec::new())).await;
+        ended.expect("it is still open").unwrap();
+    }
+
+    /// What follows a message's type: its length, which counts itself, and its body.
+    async fn message(stream: &mut TcpStream) -> Vec<u8> {
+        let length = stream.read_u32().await.unwrap();
+        let mut body = vec![0; length as usize - 4];
+        stream.read_exact(&mut body).await.unwrap();
+        body
+    }
+}
