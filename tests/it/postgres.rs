@@ -1,7 +1,7 @@
 //! Gateways over a PostgreSQL database: what they share, and what becomes of them while it is away.
 
 use std::{
-    fs, thread,
+    fs,
     time::{Duration, Instant},
 };
 
