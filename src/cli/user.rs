@@ -43,7 +43,7 @@ pub(super) enum Command {
     /// Set a user's password; every session of the user ends
     #[command(after_help = "Example:\n  portcullis user passwd ada --password @new-password")]
     Passwd(Passwd),
-    /// Block a user: all tokens are dead at once, no login
+    /// Block a user: all tokens are dead at once, no login; what was issued before stays dead when enabled again
     #[command(after_help = "Example:\n  portcullis user disable ada")]
     Disable(One),
     /// Let a disabled user log in again

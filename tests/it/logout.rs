@@ -186,6 +186,10 @@ fn an_operator_disables_enables_and_deletes_a_user_under_a_running_gateway() {
     // What was issued before it does not come back.
     assert_dead(&gateway, &session);
     let again = gateway.login("ada");
+    // A login asks the store, which has heard of it first.
+    eventually("another process's word counts", || {
+        gateway.get_as("/x", &again.member("access")).status == 200
+    });
     assert_alive(&gateway, &again);
 
     user("delete");
