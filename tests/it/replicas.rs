@@ -352,7 +352,8 @@ fn a_rolling_restart_lets_no_revoked_token_in() {
         assert_eq!(replicas.gateways[0].logout(&revoked.access), Some(200));
         replicas.dead_everywhere(&revoked.access, "before the restart");
 
-        let addresses: Vec<_> = replicas.gateways.iter().map(|gateway| Mutex::new(gateway.address)).collect();
+        let addresses: Vec<_> =
+            replicas.gateways.iter().map(|gateway| Mutex::new(Some(gateway.address))).collect();
         // Dead at each gateway: tried there without pause.
         let dead: Vec<_> = addresses.iter().map(|_| Mutex::new(vec![revoked.access.clone()])).collect();
         let done = AtomicBool::new(false);
@@ -363,16 +364,21 @@ fn a_rolling_restart_lets_no_revoked_token_in() {
                 scope.spawn(move || {
                     while !done.load(Ordering::SeqCst) {
                         let tokens = dead.lock().unwrap().clone();
-                        let at = *address.lock().unwrap();
+                        let Some(at) = *address.lock().unwrap() else {
+                            thread::yield_now();
+                            continue;
+                        };
+                        // A port that was given up may be another program's by now.
+                        let its = |said: Option<u16>| said.filter(|_| *address.lock().unwrap() == Some(at));
                         for token in &tokens {
-                            match status_of(at, "/revoked", token) {
+                            match its(status_of(at, "/revoked", token)) {
                                 Some(401) => drop(refused.fetch_add(1, Ordering::SeqCst)),
                                 // It is being replaced.
                                 None => {}
                                 Some(other) => panic!("a revoked token was answered {other}"),
                             }
                         }
-                        match status(at, &living.access) {
+                        match its(status(at, &living.access)) {
                             Some(200) => drop(served.fetch_add(1, Ordering::SeqCst)),
                             None => {}
                             Some(other) => panic!("a good token was answered {other}"),
@@ -387,13 +393,14 @@ fn a_rolling_restart_lets_no_revoked_token_in() {
                 let old = replicas.gateways[at].process.take().unwrap();
                 old.signal("-TERM");
                 assert_eq!(old.wait().0, 0);
+                *addresses[at].lock().unwrap() = None;
                 // While it is down: it must know from its first moment.
                 assert_eq!(replicas.gateways[next].logout(&during.access), Some(200));
                 dead[at].lock().unwrap().push(during.access.clone());
                 dead[next].lock().unwrap().push(during.access.clone());
                 let replica = &mut replicas.gateways[at];
                 replica.start_again();
-                *addresses[at].lock().unwrap() = replica.address;
+                *addresses[at].lock().unwrap() = Some(replica.address);
                 let seen = refused.load(Ordering::SeqCst);
                 eventually("it is tried", || refused.load(Ordering::SeqCst) > seen + 20);
             }
